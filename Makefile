@@ -1,0 +1,51 @@
+# The commands of this repository. `make` alone prints them.
+# Everything runs in .venv, which `make setup` makes from the hashed lock files.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first of these that is CPython 3.11 or newer and can make a virtual environment.
+PYTHON ?= $(shell for p in python3 python3.13 python3.14 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& echo "$$p" && break; done)
+BIN := .venv/bin
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
+
+.PHONY: help setup dev test check bench lock fmt migration clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.stamp  ## make .venv and install the locked dependencies
+
+.venv/.stamp: requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo 'make: no Python 3.11 or newer with the venv module was found.' \
+		'Install one (Debian, Ubuntu: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version) (about a minute the first time) …"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r requirements-dev.txt
+	@touch $@
+
+dev: setup  ## run everything here: PostgreSQL, Redis, web with auto-reload
+	@exec $(BIN)/python -m service dev
+
+test: setup  ## run the fast suite, against real PostgreSQL and Redis
+	@$(BIN)/python -m pytest
+
+check: setup  ## linters, types, import layers, migrations: all that needs no Docker
+	@$(BIN)/python -m tests.check
+
+bench: setup  ## measure against bare Flask + SQLAlchemy; exit 1 when over budget
+	@$(BIN)/python -m bench
+
+lock: setup  ## make requirements*.txt anew from pyproject.toml
+	@$(UV_COMPILE) --upgrade -o requirements.txt
+	@$(UV_COMPILE) --upgrade --group dev --constraint requirements.txt -o requirements-dev.txt
+
+fmt: setup  ## format the code and apply safe fixes
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+clean:  ## remove .venv, .dev (the development data!) and caches
+	rm -rf .venv .dev .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage
