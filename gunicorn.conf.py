@@ -1,0 +1,70 @@
+"""gunicorn's settings, read by `gunicorn service.wsgi:app` and `python -m service web`."""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+
+from service import logs, server
+from service.settings import Settings, SettingsError
+
+try:
+    settings = Settings.load()
+except SettingsError as error:
+    sys.exit(f"{error}")
+
+logs.configure(settings)
+
+# RAM where there is some: a heartbeat on a slow disk is what makes workers "time out".
+_memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def _bind() -> str:
+    """Every address of both families: Railway's private network has IPv6 only."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+        with open("/proc/net/if_inet6") as addresses:
+            if not addresses.read():
+                raise OSError("no address")
+    except FileNotFoundError:
+        pass  # no Linux: the socket was made, so there is IPv6
+    except OSError:
+        return f"0.0.0.0:{settings.port}"
+    return f"[::]:{settings.port}"
+
+
+bind = _bind()
+worker_class = "service.server.Worker"
+logger_class = "service.server.Logger"
+workers = server.processes(settings).count
+threads = settings.web_threads
+
+# The code is imported once, before the fork: start-up costs one import, memory is shared, and
+# READY=1 (systemd) means what it says. So a SIGHUP does not load new code: a release is a new
+# master (deploy/), never a SIGHUP. With auto-reload it must be off.
+preload_app = settings.app_env != "development"
+reload = settings.app_env == "development"
+
+# Longer than what stands in front keeps its idle connections (nginx 60 s, AWS ALB 60 s, Heroku
+# 90 s: set WEB_KEEPALIVE=95s there), so that it is never us who close one that is being used.
+keepalive = int(settings.web_keepalive.total_seconds())
+graceful_timeout = int(settings.shutdown_grace.total_seconds())
+timeout = 30  # a worker whose main thread hangs so long is killed; requests have own limits
+
+worker_tmp_dir = _memory
+control_socket_disable = True  # it lies in $HOME, and a second master steals it
+# `max_requests` stays off: it hides leaks, and restarts workers of a busy service all day.
+
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="service-metrics-", dir=_memory)
+
+
+
+def child_exit(server, worker):  # type: ignore[no-untyped-def]
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server):  # type: ignore[no-untyped-def]
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

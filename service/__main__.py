@@ -1,0 +1,96 @@
+"""`python -m service COMMAND`: what a process of the service does."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from service.settings import ROOT, Settings, SettingsError
+
+Command = Callable[[argparse.Namespace], int | None]
+
+
+def web(_: argparse.Namespace) -> None:
+    """serve HTTP (gunicorn; its settings are in gunicorn.conf.py)"""
+    from gunicorn.app.wsgiapp import run
+
+    sys.argv = ["gunicorn", "--config", str(ROOT / "gunicorn.conf.py"), "service.wsgi:app"]
+    run()
+
+
+def migrate(_: argparse.Namespace) -> None:
+    """bring the database's schema up to the code"""
+    from service import logs, migrations
+
+    settings = Settings.load()
+    logs.configure(settings)
+    migrations.migrate(settings)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """show the effective configuration and the state of what it points to"""
+    from service import doctor
+
+    return doctor.run(Settings.load(), arguments.forwarded_for, arguments.peer, arguments.json)
+
+
+def healthcheck(arguments: argparse.Namespace) -> int:
+    """exit 0 if a process on this machine is healthy"""
+    from service import healthcheck
+
+    return healthcheck.run(Settings.load(), arguments.process)
+
+
+def seed(_: argparse.Namespace) -> None:
+    """write demo data, once (development only)"""
+    from service import demo
+    from service.app import create_app
+
+    settings = Settings.load()
+    demo.seed(create_app(settings, "seed"), settings)
+
+
+def dev(_: argparse.Namespace) -> int:
+    """run everything on this machine, with PostgreSQL and Redis out of wheels"""
+    from service import dev
+
+    return dev.run(Path(ROOT))
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    commands = found.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(command: Command) -> argparse.ArgumentParser:
+        each = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
+        each.set_defaults(command=command)
+        return each
+
+    for command in (web, migrate, seed, dev):
+        add(command)
+    check = add(healthcheck)
+    check.add_argument("process", choices=["web"])
+    about = add(doctor)
+    about.add_argument("--json", action="store_true", help="for machines")
+    about.add_argument(
+        "--forwarded-for",
+        metavar="LIST",
+        default="203.0.113.7",
+        help="an X-Forwarded-For header to read the client's address from (%(default)s)",
+    )
+    about.add_argument("--peer", metavar="ADDRESS", default="10.0.0.1", help="who connects (%(default)s)")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command: 0 ok, 1 failed, 2 usage."""
+    found = parser().parse_args(arguments)
+    try:
+        return found.command(found) or 0
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The composition root: what the app is made of.
+
+Add a feature: one import and one line in FEATURES, below those that it builds on.
+"""
+
+from typing import Any
+
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from service import (
+    db,
+    errors,
+    health,
+    home,
+    idempotency,
+    limits,
+    logs,
+    metrics,
+    openapi,
+    redis,
+    reports,
+    server,
+    storage,
+    tokens,
+)
+from service import posts
+from service import uploads
+from service import users
+from service.edge import Edge
+from service.settings import ROOT, Settings, project
+
+# The order is the law: a feature may import those above it, and no others.
+FEATURES = (
+    users,
+    uploads,
+    posts,
+)
+
+
+class Application(Flask):
+    """Flask, with what must wrap the view itself."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Dispatch, once for each idempotency key, and again where a read lost its connection."""
+        view = super().dispatch_request
+        if request.method == "POST" and "HTTP_IDEMPOTENCY_KEY" in request.environ:
+            if (user := users.signed_in()) is not None:
+                return idempotency.once(user.id, view)
+        return db.once_more(view)
+
+
+def create_app(settings: Settings | None = None, process: str = "web") -> Flask:
+    """The app of a process of the service. Opens no connection; raises SettingsError."""
+    found = settings or Settings.load()
+    logs.configure(found)
+    app = Application("service", root_path=str(ROOT / "service"), static_folder=None)
+    app.extensions["settings"] = found
+    app.extensions["keys"] = tokens.make_keys(found)
+    app.config["NAME"], app.config["VERSION"] = project()
+    app.config["MAX_CONTENT_LENGTH"] = found.max_content_length
+    app.url_map.strict_slashes = False  # a redirect would lose the body of a POST
+    _compose(app, found, process)
+    return app
+
+
+def _compose(app: Flask, settings: Settings, process: str) -> None:
+    errors.init_app(app)
+    reports.init_app(app, settings)
+    db.init_app(app, settings, process)
+    redis.init_app(app, settings)
+    limits.init_app(app, settings, server.processes(settings).count)
+    storage.init_app(app, settings)
+    health.init_app(app, settings)
+    metrics.init_app(app, settings)
+    openapi.init_app(app)
+    home.init_app(app, settings)
+    for feature in FEATURES:
+        app.register_blueprint(feature.bp)
+    if settings.frontend_url:
+        _allow_origins(app, settings)
+    wrapped: Any = Edge(app.wsgi_app, settings)
+    if hops := settings.proxy_hops:
+        wrapped = ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=0)
+    app.wsgi_app = wrapped  # type: ignore[method-assign]
+
+
+def _allow_origins(app: Flask, settings: Settings) -> None:
+    from flask_cors import CORS  # costs 60 µs a request, so only those who use it pay
+
+    CORS(
+        app,
+        resources=r"/api/*",
+        origins=list(settings.frontend_url),
+        supports_credentials=True,
+        expose_headers=["Location", "Retry-After", "X-Request-ID", r"RateLimit-*"],
+        max_age=600,
+    )

@@ -1,0 +1,273 @@
+"""The database: an engine per app, a session per request or job, the base of the models.
+
+Nothing to change here: pool, time-outs and retries are settings. Routes, jobs and commands
+use `session`; the edge commits once, and what was not committed is rolled back.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from select import POLLIN, poll
+from typing import Any, TypeVar, cast
+from uuid import UUID
+from weakref import WeakMethod
+
+import psycopg
+import structlog
+from flask import Flask, current_app, g, has_request_context, request
+from pydantic import SecretStr
+from sqlalchemy import DateTime, MetaData, create_engine, event, make_url, text
+from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+from werkzeug.local import LocalProxy
+
+from service import metrics
+from service.ids import uuid7
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
+
+CONNECT_TIMEOUT = 2  # seconds; libpq takes no less
+POOL_TIMEOUT = 3  # seconds that a request waits for a connection of a full pool
+IDLE_BEFORE_PING = 30  # seconds
+FAIL_FAST = 1  # seconds without a try to connect, after all tries have failed
+REPLICA_PAUSE = 5  # seconds that reads leave out a replica that was down
+
+# What PostgreSQL says when it shuts down, crashes or starts: the connection is no more, or
+# was not made yet. https://www.postgresql.org/docs/current/errcodes-appendix.html
+GONE = ("57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006")
+# A wrong password, role or database does not get right by trying again.
+HOPELESS = ("28000", "28P01", "3D000", "42501")
+
+
+class Model(DeclarativeBase):
+    """The base of every table: a UUIDv7 key, times with a zone, constraints with names."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: DateTime(timezone=True)}
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+
+
+class MeasuredPool(QueuePool):
+    """A pool that tells how many connections are in use, and how long requests waited."""
+
+    def connect(self) -> PoolProxiedConnection:
+        start = time.perf_counter()
+        connection = super().connect()
+        metrics.POOL_WAIT.inc(time.perf_counter() - start)
+        return connection
+
+
+class Connector:
+    """Opens connections for a pool: tries again while PostgreSQL restarts, then fails fast."""
+
+    def __init__(self, retries: int, statement_timeout: float) -> None:
+        self.retries = retries
+        self.statement_timeout = statement_timeout
+        self.down_since = 0.0  # monotonic seconds; 0 is up
+
+    def __call__(self, dialect: Any, record: Any, args: Any, kwargs: Any) -> Any:
+        """Connect, as SQLAlchemy's event `do_connect`. Raises psycopg.OperationalError."""
+        if self.down_since and time.monotonic() - self.down_since < FAIL_FAST:
+            raise psycopg.OperationalError("not tried: the database was down a moment ago")
+        tries = 1 if self.down_since else 1 + self.retries
+        for tried in range(1, tries + 1):
+            try:
+                connection = psycopg.connect(*args, autocommit=True, **kwargs)
+                break
+            except psycopg.OperationalError as error:
+                if tried == tries or error.sqlstate in HOPELESS:
+                    self.down_since = time.monotonic()
+                    raise
+                # 0.1, 0.2, 0.4, 0.8, 1.6 s, each between half and whole: 16 clients that
+                # lost their connection together do not come back together.
+                time.sleep(0.1 * 2 ** (tried - 1) * random.uniform(0.5, 1))
+        self.down_since = 0.0
+        # Not in `options`, which PgBouncer refuses. Behind it, set it for the role as well.
+        connection.execute(f"SET statement_timeout = {int(self.statement_timeout * 1000)}")
+        return connection
+
+
+def _check(dialect: Any, connection: Any, record: Any, proxy: Any) -> None:
+    """Look at a pooled connection before it is used, as the event `checkout`.
+
+    A look at the socket costs 2 µs where pool_pre_ping's round trip costs 60: an idle
+    connection has nothing to say unless it was closed. Then, or after a long pause in which
+    a firewall may have forgotten it, it is pinged.
+    """
+    now = time.monotonic()
+    idle = now - record.info.get("used_at", now)
+    record.info["used_at"] = now
+    socket = poll()
+    try:
+        socket.register(connection.pgconn.socket, POLLIN)
+        if idle > IDLE_BEFORE_PING or socket.poll(0):
+            dialect.do_ping(connection)
+    except psycopg.Error as error:
+        raise DisconnectionError(str(error)) from error
+
+
+def _recognise(context: ExceptionContext) -> None:
+    """Tell SQLAlchemy of a lost connection that psycopg has not noticed yet."""
+    if getattr(context.original_exception, "sqlstate", None) in GONE:
+        context.is_disconnect = True
+
+
+def make_engine(url: SecretStr, settings: Settings, process: str, **changes: Any) -> Engine:
+    """An engine in autocommit: a read is one round trip, not BEGIN, SELECT and ROLLBACK."""
+    options: dict[str, Any] = {
+        "poolclass": MeasuredPool,
+        "pool_size": settings.database_pool_size,
+        "max_overflow": settings.database_pool_max - settings.database_pool_size,
+        "pool_timeout": POOL_TIMEOUT,
+        "pool_use_lifo": True,  # so that the connections of a peak go idle, and are noticed
+        "pool_recycle": 1800,
+        "isolation_level": "AUTOCOMMIT",
+        "skip_autocommit_rollback": True,
+        "hide_parameters": True,  # a password's hash does not belong in an error's text
+        "connect_args": {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "application_name": f"service {process}",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+            "prepare_threshold": 5 if settings.database_prepared_statements else None,
+        },
+    }
+    engine = create_engine(make_url(url.get_secret_value()), **(options | changes))
+    timeout = settings.database_statement_timeout.total_seconds()
+    event.listen(engine, "do_connect", Connector(settings.database_connect_retries, timeout))
+    event.listen(engine, "checkout", partial(_check, engine.dialect))
+    event.listen(engine, "checkout", lambda *_: metrics.POOL_IN_USE.inc())
+    event.listen(engine, "checkin", lambda *_: metrics.POOL_IN_USE.dec())
+    event.listen(engine, "handle_error", _recognise)
+    return engine
+
+
+class Database:
+    """The engines of an app, and the sessions on them."""
+
+    def __init__(self, settings: Settings, process: str) -> None:
+        self.engine = make_engine(settings.database_url, settings, process)
+        self._transactions = self.engine.execution_options(isolation_level="READ COMMITTED")
+        self.replica: Engine | None = None
+        self._replica_down_until = 0.0
+        if settings.database_replica_url:
+            quick = settings.model_copy(update={"database_connect_retries": 0})
+            self.replica = make_engine(settings.database_replica_url, quick, process)
+        # A connection that two processes write to is garbage for both. The parent's stay open.
+        forget = WeakMethod(self.forget_connections)
+        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
+
+    def forget_connections(self) -> None:
+        for engine in filter(None, (self.engine, self.replica)):
+            engine.dispose(close=False)
+
+    def open(self, reading: bool = False) -> Session:
+        """A session. One for reading has no transaction: each statement sees what is committed."""
+        bind = self.engine if reading else self._transactions
+        return Session(bind, expire_on_commit=False)
+
+    def open_replica(self) -> Session | None:
+        """A session for reading on the replica, or None without one and while it is down."""
+        if self.replica is None or time.monotonic() < self._replica_down_until:
+            return None
+        found = Session(self.replica, expire_on_commit=False)
+        try:
+            found.connection()
+        except OperationalError as error:
+            found.close()
+            self.leave_replica(error)
+            return None
+        return found
+
+    def leave_replica(self, error: Exception) -> None:
+        self._replica_down_until = time.monotonic() + REPLICA_PAUSE
+        log.warning("replica is down, the primary answers", reason=str(error))
+
+
+def database() -> Database:
+    """The database of the current app."""
+    return cast(Database, current_app.extensions["database"])
+
+
+def _session() -> Session:
+    if (found := g.get("session")) is None:
+        reading = has_request_context() and request.method in SAFE_METHODS
+        found = g.session = database().open(reading)
+    return cast(Session, found)
+
+
+def _replica() -> Session:
+    if "replica" not in g:
+        g.replica = database().open_replica()
+    return g.replica or _session()
+
+
+# The session of the current request, job or command. A GET only reads, so it gets no
+# transaction; everything else gets one that begins with its first statement.
+session: Session = cast(Session, LocalProxy(_session))
+
+# For reads that may be some seconds old: on the replica if there is one and it answers.
+replica: Session = cast(Session, LocalProxy(_replica))
+
+
+def begin() -> None:
+    """Give a GET that writes after all a transaction. Call it before anything is read."""
+    close()
+    g.session = database().open()
+
+
+def close(_: BaseException | None = None) -> None:
+    """Give the connections back; what was not committed is rolled back."""
+    for name in ("session", "replica"):
+        if found := g.pop(name, None):
+            found.close()
+
+
+def once_more(dispatch: Callable[[], T]) -> T:
+    """Dispatch a request, and a safe one again if the database closed its connection under it.
+
+    PostgreSQL that restarts closes every connection; the next is opened with retries. A write
+    is never tried again: it may have happened.
+    """
+    try:
+        return dispatch()
+    except DBAPIError as error:
+        if not error.connection_invalidated or request.method not in SAFE_METHODS:
+            raise
+        log.info("connection lost, reading again", reason=str(error.orig).strip())
+        if g.get("replica"):
+            database().leave_replica(error)
+        close()
+        vars(g).clear()
+        return dispatch()
+
+
+def init_app(app: Flask, settings: Settings, process: str) -> None:
+    app.extensions["database"] = Database(settings, process)
+    app.teardown_appcontext(close)
+
+
+def ping(connection: Any) -> str:
+    """PostgreSQL's version, such as `17.6`."""
+    return str(connection.execute(text("SHOW server_version")).scalar_one()).split()[0]

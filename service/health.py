@@ -1,0 +1,172 @@
+"""Health: is the process alive, may it get traffic, and how is each part.
+
+Add a part: a Probe in `init_app`. Probes run in threads of their own with a deadline, so that
+these pages answer within 2 s whatever is down, and none of them holds up a request's thread.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+import structlog
+from flask import Flask, Response
+from pydantic_core import to_json
+from sqlalchemy import make_url
+
+from service import migrations
+from service.redis import redis
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+DEADLINE = 1.5  # seconds that a page waits for a probe
+FRESH = 1.0  # seconds that an answer is used again
+
+Status = Literal["up", "down", "behind"]
+
+
+class Answer(NamedTuple):
+    status: Status
+    latency_ms: float | None = None
+    reason: str = ""  # for the log; a client is told nothing of addresses and users
+
+    def public(self) -> dict[str, Any]:
+        return {"status": self.status, "latency_ms": self.latency_ms}
+
+
+class Probe:
+    """Asks a part how it is, in its own thread, one question at a time."""
+
+    def __init__(self, name: str, ask: Callable[[], Status]) -> None:
+        self._name = name
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._answer: Answer | None = None
+        self._answered_at = float("-inf")
+
+    def answer(self) -> Answer:
+        """The answer, at most FRESH old; `down` if there was none within DEADLINE."""
+        with self._lock:
+            if self._answer and time.monotonic() - self._answered_at < FRESH:
+                return self._answer
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+            thread = self._thread
+        thread.join(DEADLINE)
+        if thread.is_alive() or self._answer is None:
+            return self._note(Answer("down", reason=f"no answer within {DEADLINE} s"))
+        return self._answer
+
+    def _run(self) -> None:
+        start = time.perf_counter()
+        try:
+            status, reason = self._ask(), ""
+        except Exception as error:  # whatever is wrong with it: it is down, and we say why
+            status, reason = "down", f"{type(error).__name__}: {error}".strip()
+        latency = round((time.perf_counter() - start) * 1000, 2)
+        self._note(Answer(status, None if status == "down" else latency, reason))
+        self._answered_at = time.monotonic()
+
+    def _note(self, answer: Answer) -> Answer:
+        before = self._answer.status if self._answer else "up"
+        if answer.status != before:
+            log.warning("health", part=self._name, status=answer.status, reason=answer.reason)
+        self._answer = answer
+        return answer
+
+
+class Health:
+    """The parts of an app, and whether its process is about to stop."""
+
+    def __init__(self, probes: dict[str, Probe]) -> None:
+        self.probes = probes
+        self.started = time.monotonic()
+
+    def report(self) -> tuple[str, dict[str, Answer]]:
+        answers = {name: probe.answer() for name, probe in self.probes.items()}
+        if answers["database"].status == "down":
+            return "unhealthy", answers
+        healthy = all(answer.status == "up" for answer in answers.values())
+        return "healthy" if healthy else "degraded", answers
+
+    def not_ready(self) -> str | None:
+        """Why this process should get no traffic; None if it should."""
+        if draining.is_set():
+            return "draining"
+        database = self.probes["database"].answer()
+        if database.status == "down":
+            return "database down"
+        migrated = self.probes["migrations"].answer()
+        return "schema behind the code" if migrated.status != "up" else None
+
+
+# Set by SIGTERM: from then on the process is not ready, and finishes what it has begun.
+draining = threading.Event()
+
+
+def ask_database(settings: Settings) -> Status:
+    """A connection of its own, as a new request would get one, though the pool may be full."""
+    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+    with psycopg.connect(
+        url.render_as_string(hide_password=False), connect_timeout=2, autocommit=True
+    ) as connection:
+        connection.execute("SELECT 1")
+    return "up"
+
+
+def ask_migrations(settings: Settings) -> Status:
+    """Whether the schema is what the code expects, or newer: after a rollback it may be."""
+    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+    with psycopg.connect(
+        url.render_as_string(hide_password=False), connect_timeout=2, autocommit=True
+    ) as connection:
+        return "behind" if migrations.state(connection) == "behind" else "up"
+
+
+def _json(body: dict[str, Any], ok: bool) -> Response:
+    headers = {"Cache-Control": "no-store"} | ({} if ok else {"Retry-After": "5"})
+    return Response(to_json(body), 200 if ok else 503, headers, mimetype="application/json")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    client = redis_client(app)
+    health = Health(
+        {
+            "database": Probe("database", lambda: ask_database(settings)),
+            "migrations": Probe("migrations", lambda: ask_migrations(settings)),
+            "redis": Probe("redis", lambda: "up" if client.ping() else "down"),
+        }
+    )
+    app.extensions["health"] = health
+
+    @app.get("/health")
+    def show() -> Response:
+        status, answers = health.report()
+        body = {
+            "status": status,
+            "timestamp": datetime.now(UTC),
+            "uptime": round(time.monotonic() - health.started, 1),
+            "version": settings.commit_sha,
+            "checks": {name: answer.public() for name, answer in answers.items()},
+        }
+        return _json(body, ok=status != "unhealthy")
+
+    @app.get("/health/live")
+    def live() -> Response:
+        return _json({"status": "alive"}, ok=True)
+
+    @app.get("/health/ready")
+    def ready() -> Response:
+        reason = health.not_ready()
+        body = {"status": "not ready", "reason": reason} if reason else {"status": "ready"}
+        return _json(body, ok=reason is None)
+
+
+def redis_client(app: Flask) -> Any:
+    with app.app_context():
+        return redis()

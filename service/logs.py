@@ -1,0 +1,90 @@
+"""Logs: one JSON object a line in production, readable lines in development; never a secret.
+
+Add a key that must never be shown: `HIDDEN`.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+
+from service.settings import Settings
+
+Event = MutableMapping[str, Any]
+
+# The id of the request that this thread is at, or that caused this job.
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+HIDDEN = frozenset(
+    "password current_password authorization cookie set_cookie token access_token secret "
+    "jwt_secret metrics_token database_url redis_url sentry_dsn dsn api_key".split()
+)
+# Libraries that tell at each start what nobody wants to know.
+QUIET = ("alembic.runtime.plugins", "service.db.MeasuredPool", "sqlalchemy")
+# The password in scheme://user:password@host, and what follows "Bearer".
+_CREDENTIALS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@|(?<=Bearer )[\w.~+/=-]+")
+
+
+def hide(text: str) -> str:
+    """The text without the passwords of URLs and without bearer tokens."""
+    return _CREDENTIALS.sub(lambda m: f"{m[1]}:***@" if m[1] is not None else "***", text)
+
+
+def _add_request_id(_: Any, __: str, event: Event) -> Event:
+    if (found := request_id.get()) is not None:
+        event.setdefault("request_id", found)
+    return event
+
+
+def _hide_secrets(_: Any, __: str, event: Event) -> Event:
+    for key in HIDDEN.intersection(event):
+        event[key] = "***"
+    for key in ("event", "exception", "reason"):
+        if isinstance(text := event.get(key), str) and ("://" in text or "Bearer " in text):
+            event[key] = hide(text)
+    return event
+
+
+def _as_json(_: Any, __: str, event: Event) -> bytes:
+    return to_json(event, fallback=repr)
+
+
+def configure(settings: Settings) -> None:
+    """Send structlog's and the standard library's logs to stdout in one format."""
+    shared: list[Any] = [
+        _add_request_id,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    if settings.log_as_json:
+        shared += [structlog.processors.format_exc_info, _hide_secrets]
+        render: list[Any] = [_as_json]
+        factory: Any = structlog.BytesLoggerFactory(sys.stdout.buffer)
+    else:
+        shared += [_hide_secrets]
+        colours = sys.stdout.isatty()
+        render = [structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time")]
+        factory = structlog.PrintLoggerFactory(sys.stdout)
+    structlog.configure(
+        processors=shared + render,
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
+    as_text = [lambda *args: _as_json(*args).decode()] if settings.log_as_json else render
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *as_text],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    logging.captureWarnings(True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

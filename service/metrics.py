@@ -1,0 +1,86 @@
+"""Metrics for Prometheus, right across the processes of one server.
+
+Add a metric: a constant here, used where the thing happens. Names follow
+https://prometheus.io/docs/practices/naming/.
+"""
+
+import hmac
+
+from flask import Flask, Response, abort, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.settings import Settings
+
+REQUESTS = Counter(
+    "http_requests", "Requests answered, by the class of their status.", ["method", "route", "status"]
+)
+LATENCY = Histogram(
+    "http_request_duration_seconds",
+    "From the request's head to the response's first byte.",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+IN_FLIGHT = Gauge(
+    "http_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum"
+)
+POOL_IN_USE = Gauge(
+    "database_pool_in_use", "Connections taken from the pools.", multiprocess_mode="livesum"
+)
+POOL_SIZE = Gauge(
+    "database_pool_max", "The most connections the pools open.", multiprocess_mode="livesum"
+)
+POOL_WAIT = Counter("database_pool_wait_seconds", "Time spent waiting for a connection.")
+LIMITED = Counter("rate_limited_requests", "Requests refused with 429.", ["rule"])
+LIMITER_FALLBACKS = Counter(
+    "rate_limiter_fallbacks", "Requests whose limit was not counted in Redis.", ["rule"]
+)
+BUILD_INFO = Gauge("build_info", "The running version.", ["version"], multiprocess_mode="max")
+
+_children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+
+
+def observe(method: str, route: str, status: str, seconds: float) -> None:
+    """Count a request. `status` is the status line; children are kept, for looking them up costs."""
+    key = (method, route, status[0])
+    if (found := _children.get(key)) is None:
+        found = _children[key] = (
+            REQUESTS.labels(method, route, f"{status[0]}xx"),
+            LATENCY.labels(method, route),
+        )
+    found[0].inc()
+    found[1].observe(seconds)
+
+
+def expose() -> bytes:
+    """All metrics as text: of this process, or of all that share PROMETHEUS_MULTIPROC_DIR."""
+    registry = CollectorRegistry()
+    try:
+        MultiProcessCollector(registry)
+    except ValueError:  # no such folder: this process is the only one
+        registry = REGISTRY
+    return generate_latest(registry)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    token = settings.metrics_token
+    BUILD_INFO.labels(settings.commit_sha).set(1)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        if token is None and settings.is_production:
+            abort(404)
+        if token is not None:
+            expected = f"Bearer {token.get_secret_value()}".encode()
+            given = request.headers.get("Authorization", "").encode()
+            if not hmac.compare_digest(given, expected):
+                abort(Response(status=401, headers={"WWW-Authenticate": "Bearer"}))
+        return Response(expose(), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,135 @@
+"""Migrations: what `python -m service migrate` does, and how the schema compares to the code.
+
+Nothing to change here; revisions are in migrations/versions, settings in [tool.alembic].
+"""
+
+import re
+import time
+from functools import cache
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from service.settings import ROOT, Settings
+
+log = structlog.get_logger()
+
+State = Literal["current", "behind", "ahead"]
+
+LOCK = 0x736C6970  # the key of the advisory lock: "slip" in ASCII, the same for all versions
+PATIENCE = 60  # seconds to wait for a database that is not there yet
+LOCK_PATIENCE = 900  # seconds to wait for a migration that runs elsewhere
+LOCK_TIMEOUT = "5s"  # a migration that waits for a table makes all others wait behind it
+LOCK_TRIES = 12
+STATEMENT_TIMEOUT = "15min"
+
+_REVISION = re.compile(r"^revision(?:: str)? = [\"'](\w+)[\"']", re.MULTILINE)
+_DOWN = re.compile(r"^down_revision(?:: [^=]+)? = [\"'](\w+)[\"']", re.MULTILINE)
+
+
+@cache
+def known() -> tuple[frozenset[str], str | None]:
+    """The code's revisions and its newest. Read as text: importing Alembic costs 0.3 s."""
+    sources = [path.read_text() for path in (ROOT / "migrations" / "versions").glob("*.py")]
+    revisions = {found[1] for source in sources if (found := _REVISION.search(source))}
+    parents = {found[1] for source in sources if (found := _DOWN.search(source))}
+    if len(heads := revisions - parents) > 1:
+        names = " and ".join(sorted(heads))
+        raise RuntimeError(f"migrations/versions has two heads, {names}: run `alembic merge`")
+    return frozenset(revisions), next(iter(heads), None)
+
+
+def revision(connection: Any) -> str | None:
+    """The revision of a database, by a psycopg or SQLAlchemy connection; None if it has none."""
+    query = "SELECT to_regclass('alembic_version') IS NOT NULL"
+    wrap = text if isinstance(connection, Connection) else str
+    if not connection.execute(wrap(query)).fetchone()[0]:
+        return None
+    row = connection.execute(wrap("SELECT version_num FROM alembic_version")).fetchone()
+    return str(row[0]) if row else None
+
+
+def state(connection: Any) -> State:
+    """How the schema compares to the code. A revision that we do not know is from the future."""
+    revisions, head = known()
+    found = revision(connection)
+    if found == head:
+        return "current"
+    return "ahead" if found and found not in revisions else "behind"
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the schema up to the code. Safe to run from many places at once.
+
+    Raises OperationalError if the database cannot be reached or a table stays locked.
+    """
+    url = make_url(settings.database_url.get_secret_value())
+    arguments = {"application_name": "service migrate", "connect_timeout": 5}
+    engine = create_engine(
+        url, poolclass=NullPool, hide_parameters=True, connect_args=arguments
+    )
+    _wait_for(engine)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        _lock(connection)  # let go of when the connection is closed, whatever happens
+        match state(connection):
+            case "current":
+                log.info("schema is up to date", revision=known()[1])
+            case "ahead":
+                log.warning(
+                    "schema is newer than this code: nothing to migrate",
+                    schema=revision(connection),
+                    code=known()[1],
+                )
+            case "behind":
+                _upgrade(engine)
+                log.info("schema migrated", revision=known()[1])
+
+
+def _wait_for(engine: Engine) -> None:
+    give_up = time.monotonic() + PATIENCE
+    pause = 0.2
+    while True:
+        try:
+            engine.connect().close()
+            return
+        except OperationalError as error:
+            sqlstate = getattr(error.orig, "sqlstate", None)
+            if time.monotonic() > give_up or (sqlstate and not sqlstate.startswith("57P")):
+                raise
+            log.info("waiting for the database", reason=str(error.orig).strip())
+        time.sleep(pause)
+        pause = min(pause * 2, 3)
+
+
+def _lock(connection: Connection) -> None:
+    """Poll for the lock: blocking on it would deadlock with CREATE INDEX CONCURRENTLY."""
+    give_up = time.monotonic() + LOCK_PATIENCE
+    query = text("SELECT pg_try_advisory_lock(:key)")
+    while not connection.execute(query, {"key": LOCK}).scalar_one():
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"another migration has been running for {LOCK_PATIENCE} s")
+        log.info("waiting for a migration that runs elsewhere")
+        time.sleep(1)
+
+
+def _upgrade(engine: Engine) -> None:
+    from alembic import command  # costs 0.3 s, which only a migration needs to pay
+    from alembic.config import Config
+
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    for tried in range(1, LOCK_TRIES + 1):
+        with engine.connect() as connection:
+            connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+            connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
+            connection.commit()
+            config.attributes["connection"] = connection
+            try:
+                return command.upgrade(config, "head")
+            except DBAPIError as error:
+                blocked = getattr(error.orig, "sqlstate", None) == "55P03"
+                if not blocked or tried == LOCK_TRIES:
+                    raise
+                log.info("a table is in use, trying again", tried=tried)
+        time.sleep(min(tried, 5))

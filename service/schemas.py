@@ -1,0 +1,126 @@
+"""What comes in and goes out: pydantic models that read a request and write a response.
+
+Add a schema: a subclass of Body, Query or Out in the feature's schemas.py.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, NoReturn, Self, TypeVar
+
+from flask import Response, request
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from service.errors import BadRequest, Invalid, UnsupportedMediaType
+
+T = TypeVar("T")
+
+
+class Body(BaseModel):
+    """A JSON body. Unknown fields are refused, so that a misspelt one is noticed."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def read(cls) -> Self:
+        """The request's body. Raises 400, 415 or 422."""
+        return _validate(cls, read_json(), "The body is not valid.")
+
+
+class Query(BaseModel):
+    """The parameters of a query string. Unknown and repeated ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def read(cls) -> Self:
+        """The request's query. Raises 422."""
+        if not request.query_string:
+            return _validate(cls, {}, "")
+        lists = request.args.to_dict(flat=False)
+        values = {name: each[0] if len(each) == 1 else each for name, each in lists.items()}
+        return _validate(cls, values, "The query is not valid.")
+
+
+class Out(BaseModel):
+    """What a client sees of a thing: the fields here, read from attributes, and nothing else."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def response(
+        cls, thing: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> Response:
+        """The thing as JSON. Times are RFC 3339 in UTC, ids in their canonical form."""
+        body = cls.__pydantic_serializer__.to_json(cls.model_validate(thing))
+        return Response(body, status, headers, mimetype="application/json")
+
+
+class Page(Out, Generic[T]):
+    """A part of a list, and where the next one begins; null at the end."""
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
+class Repeated(ValueError):
+    """A key that stands twice in one JSON object."""
+
+
+def read_json() -> Any:
+    """The request's JSON. Raises 415 for another type, 400 if it does not parse, 422 for
+    duplicate keys and for text that cannot be stored."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
+    raw = request.get_data(cache=True)
+    try:
+        value = json.loads(raw, object_pairs_hook=_unique, parse_constant=_refuse)
+    except Repeated as error:
+        errors = [{"field": str(error), "message": "is given twice"}]
+        raise Invalid("The body is not valid.", errors=errors) from None
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
+    except ValueError as error:  # JSON's own error, or bytes that are not UTF-8
+        raise BadRequest(f"The body is not valid JSON: {error}.") from None
+    if b"\\u" in raw and (errors := list(_unfit_text(value))):  # only an escape can spell these
+        raise Invalid("The body is not valid.", errors=errors)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise Repeated(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _unfit_text(value: Any, place: str = "") -> Iterator[dict[str, str]]:
+    """Where NUL characters and lone surrogates are: PostgreSQL's text can hold neither."""
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            yield {"field": place, "message": "holds a NUL character or half of a pair"}
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _unfit_text(key, place or "body")
+            yield from _unfit_text(each, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _unfit_text(each, f"{place}.{index}".lstrip("."))
+
+
+def _validate(cls: type[Any], value: Any, detail: str) -> Any:
+    try:
+        return cls.model_validate(value)
+    except ValidationError as error:
+        errors = [
+            {
+                "field": ".".join(map(str, each["loc"])) or "body",
+                "message": each["msg"].removeprefix("Value error, "),
+            }
+            for each in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise Invalid(detail, errors=errors) from None

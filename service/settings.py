@@ -1,0 +1,409 @@
+"""The configuration: every environment variable that the service knows, with type and meaning.
+
+Add a setting: a field in the block "Yours" (its name in capitals is the variable) and a line
+in `.env.example`; then `settings().your_field` anywhere below an app context.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from dotenv import dotenv_values
+from flask import current_app
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+DOTENV = ROOT / ".env"
+
+# What `.env.example` holds instead of secrets. Refused outside development and tests.
+PLACEHOLDER = "change-me"
+SHORTEST_SECRET = 32
+
+
+class Rate(NamedTuple):
+    """So many requests in so many seconds."""
+
+    count: int
+    seconds: int
+
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_RATE = re.compile(r"(\d+) (?:per|/) (?:(\d+) )?(second|minute|hour|day)s?")
+
+
+def _duration(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not (found := _DURATION.fullmatch(value.strip())):
+        raise ValueError("must be a number and a unit, such as 500ms, 15m, 12h or 7d")
+    unit = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+    return timedelta(seconds=float(found[1]) * unit)
+
+
+def _rate(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    found = _RATE.fullmatch(" ".join(value.split()))
+    if not found or not int(found[1]) or found[2] == "0":
+        raise ValueError('must read like "100 per 15 minutes" or "5 per hour"')
+    return Rate(int(found[1]), int(found[2] or 1) * _SECONDS[found[3]])
+
+
+def _url(value: SecretStr, schemes: tuple[str, ...]) -> str:
+    """The URL as a string, its host known to be there. Never quotes it: it holds a password."""
+    text = value.get_secret_value().strip()
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # parsing it is what refuses a port that is no number
+    except ValueError as error:
+        raise ValueError("is no URL: check its port and brackets") from error
+    if parts.scheme not in schemes:
+        raise ValueError(f"must start with {' or '.join(f'{s}://' for s in schemes)}")
+    if not parts.hostname and "host=" not in parts.query:
+        raise ValueError("names no host")
+    return text
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    # Heroku writes postgres://, which SQLAlchemy refuses.
+    url = _url(value, ("postgresql", "postgres", "postgresql+psycopg"))
+    if not urlsplit(url).path.strip("/"):
+        raise ValueError("names no database: it must end in /NAME")
+    return SecretStr("postgresql+psycopg:" + url.split(":", 1)[1])
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    return SecretStr(_url(value, ("redis", "rediss")))
+
+
+def _origins(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+        # "*" is refused too: browsers do not take it together with credentials.
+        raise ValueError(f"{value!r} is no origin, such as https://app.example.com")
+    return value
+
+
+def _strong(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    if info.data.get("app_env") in ("development", "test"):
+        return value
+    if PLACEHOLDER in value.get_secret_value():
+        raise ValueError("still holds the placeholder of .env.example")
+    if len(value.get_secret_value()) < SHORTEST_SECRET:
+        raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+RateLimit = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_origins)
+]
+StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
+
+
+class SettingsError(Exception):
+    """The environment is not valid. Holds all problems at once, as (variable, what to do)."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        self.problems = problems
+        width = max(len(name) for name, _ in problems)
+        lines = "\n".join(f"  {name:{width}}  {message}" for name, message in problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(
+            f"The environment is not valid: {count}.\n{lines}\n"
+            "Set these variables in the environment or in .env; .env.example explains each."
+        )
+
+
+class Settings(BaseSettings):
+    """The environment, read once and checked. Durations are written 500ms, 25s, 15m, 12h, 7d."""
+
+    model_config = SettingsConfigDict(
+        env_file=DOTENV,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    # --- Process -------------------------------------------------------------------------
+    app_env: Literal["production", "staging", "development", "test"] = Field(
+        "production", description="Where this runs. Forgetting it is safe."
+    )
+    commit_sha: str = Field(
+        "unknown",
+        validation_alias=AliasChoices(
+            "COMMIT_SHA",
+            "RENDER_GIT_COMMIT",
+            "RAILWAY_GIT_COMMIT_SHA",
+            "HEROKU_BUILD_COMMIT",
+            "HEROKU_SLUG_COMMIT",
+            "K_REVISION",
+        ),
+        description="The running version; read from the platform's own variable when unset.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least severe level that is written."
+    )
+    log_format: Literal["json", "console"] | None = Field(
+        None, description="json, or console for people. Default: console in development."
+    )
+
+    # --- Server --------------------------------------------------------------------------
+    port: int = Field(8000, ge=1, le=65535, description="The port that web binds.")
+    web_concurrency: int | None = Field(
+        None, ge=1, le=256, description="Processes. Default: from the cgroup's CPU and memory."
+    )
+    web_threads: int = Field(4, ge=1, le=64, description="Threads of each process.")
+    web_keepalive: Duration = Field(
+        timedelta(seconds=75),
+        description="How long an idle connection stays open: longer than the proxy in front.",
+    )
+    shutdown_grace: Duration = Field(
+        timedelta(seconds=25), description="What requests in flight get after SIGTERM."
+    )
+    proxy_hops: int = Field(
+        0, ge=0, le=8, description="How many reverse proxies in front are trusted."
+    )
+    max_content_length: int = Field(
+        1024 * 1024, ge=1, description="The largest request body in bytes."
+    )
+
+    # --- Database ------------------------------------------------------------------------
+    database_url: DatabaseUrl = Field(
+        description="PostgreSQL: postgresql://USER:PASSWORD@HOST:PORT/NAME?sslmode=require"
+    )
+    database_replica_url: DatabaseUrl | None = Field(
+        None, description="A read replica; the primary answers for it when it is down."
+    )
+    database_pool_size: int = Field(
+        5, ge=1, description="Connections that a process keeps open."
+    )
+    database_pool_max: int = Field(
+        20, ge=1, description="The most connections that a process opens."
+    )
+    database_statement_timeout: Duration = Field(
+        timedelta(seconds=15), description="Longer statements are cancelled: 503."
+    )
+    database_connect_retries: int = Field(
+        5, ge=0, le=20, description="Tries after a failed connect, with growing pauses (3 s)."
+    )
+    database_prepared_statements: bool = Field(
+        True, description="false behind PgBouncer in transaction mode."
+    )
+
+    # --- Redis ---------------------------------------------------------------------------
+    redis_url: RedisUrl = Field(description="redis://:PASSWORD@HOST:PORT/0, or rediss:// for TLS")
+    redis_tls_verify: bool = Field(
+        True, description="false on Heroku, whose certificate is self-signed."
+    )
+
+    # --- Security ------------------------------------------------------------------------
+    jwt_secret: StrongSecret = Field(
+        description="Signs access tokens and cursors. 32 characters at least: openssl rand -hex 32"
+    )
+    jwt_expiration: Duration = Field(
+        timedelta(days=7), description="How long an access token lives."
+    )
+    frontend_url: Origins = Field(
+        (), description="Origins that may call the API from a browser, comma-separated."
+    )
+    rate_limit_default: RateLimit = Field(
+        Rate(100, 900), description="Per user where signed in, else per client address."
+    )
+    rate_limit_login: RateLimit = Field(
+        Rate(5, 3600), description="Attempts to sign in, per client address."
+    )
+
+    # --- Observability -------------------------------------------------------------------
+    sentry_dsn: SecretStr | None = Field(None, description="Error reports; off without it.")
+    sentry_traces_sample_rate: float = Field(
+        0, ge=0, le=1, description="The share of requests that are traced. Costs 250 µs each."
+    )
+    metrics_token: StrongSecret | None = Field(
+        None, description="Bearer token of /metrics, which is 404 in production without one."
+    )
+
+    # --- Uploads -------------------------------------------------------------------------
+    s3_bucket: str | None = Field(None, description="Uploads answer 503 without it.")
+    s3_region: str = Field("us-east-1", description="The bucket's region.")
+    s3_endpoint_url: str | None = Field(
+        None, description="An S3-compatible server other than AWS, such as https://s3.example.com"
+    )
+    aws_access_key_id: str | None = Field(
+        None, validate_default=True, description="The key that signs uploads."
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        None, validate_default=True, description="Its secret."
+    )
+
+    # --- Yours ---------------------------------------------------------------------------
+
+    # -------------------------------------------------------------------------------------
+
+    @field_validator("database_pool_max")
+    @classmethod
+    def _holds_the_pool(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("database_pool_size", 1):
+            raise ValueError("must not be less than DATABASE_POOL_SIZE")
+        return value
+
+    @field_validator("aws_access_key_id", "aws_secret_access_key")
+    @classmethod
+    def _goes_with_a_bucket(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("s3_bucket") and not value:
+            raise ValueError("is required with S3_BUCKET")
+        return value
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        return value and _url(SecretStr(value), ("https", "http")).rstrip("/")
+
+    @property
+    def is_production(self) -> bool:
+        """Production or staging: what differs between the two is data, not behaviour."""
+        return self.app_env in ("production", "staging")
+
+    @property
+    def log_as_json(self) -> bool:
+        return (self.log_format or ("json" if self.is_production else "console")) == "json"
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment, the files that NAME_FILE variables name, and `.env`.
+
+        Raises SettingsError with every problem at once.
+        """
+        files, problems = _secret_files()
+        try:
+            found = cls(**files)  # type: ignore[arg-type]
+        except ValidationError as error:
+            problems += [_problem(details) for details in error.errors(include_url=False)]
+        if problems:
+            raise SettingsError(problems)
+        return found
+
+
+def settings() -> Settings:
+    """The settings of the current app."""
+    return current_app.extensions["settings"]  # type: ignore[no-any-return]
+
+
+def environment() -> dict[str, str]:
+    """`.env` under the process's own environment: what a child process is started with."""
+    dotenv = {name: value for name, value in dotenv_values(DOTENV).items() if value}
+    return dotenv | dict(os.environ)
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    """The environment variable of a field."""
+    alias = field.validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name.upper()
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the value must never be shown."""
+    return "SecretStr" in str(field.annotation)
+
+
+def origin(name: str, field: FieldInfo) -> str:
+    """Where a field's value came from, for people: `environment`, `.env`, a file, `default`."""
+    names = [variable(name, field)]
+    if isinstance(field.validation_alias, AliasChoices):
+        names = [str(choice) for choice in field.validation_alias.choices]
+    dotenv = dotenv_values(DOTENV)
+    for each in names:
+        if os.environ.get(each):
+            return "environment" if each == names[0] else f"environment ({each})"
+        if os.environ.get(f"{each}_FILE"):
+            return f"file {os.environ[f'{each}_FILE']}"
+        if dotenv.get(each):
+            return ".env"
+    return "default"
+
+
+def redacted(value: object) -> str:
+    """A value as it may be shown: nothing of a secret but a URL's user, host and path."""
+    if not isinstance(value, SecretStr):
+        return str(value)
+    parts = urlsplit(value.get_secret_value())
+    if not parts.scheme or not parts.hostname:
+        return "(set)"
+    user = f"{parts.username}:***@" if parts.password else ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path, "", ""))
+
+
+def _secret_variables() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        if is_secret(field):
+            yield name
+
+
+def _secret_files() -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The secrets that NAME_FILE variables point to (/run/secrets/…), and what was wrong."""
+    values: dict[str, str] = {}
+    problems = []
+    for name in _secret_variables():
+        variable = f"{name.upper()}_FILE"
+        if not (path := os.environ.get(variable)):
+            continue
+        if os.environ.get(name.upper()):
+            problems.append((variable, f"contradicts {name.upper()}: set one of the two"))
+        try:
+            values[name] = Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            problems.append((variable, f"cannot be read: {path}: {reason}"))
+            values[name] = ""
+    return {name: value for name, value in values.items() if value}, problems
+
+
+def _problem(details: Any) -> tuple[str, str]:
+    """One of pydantic's errors in our words, without the value if it could be a secret."""
+    name = str(details["loc"][0]).lower()
+    field = Settings.model_fields[name]
+    if details["type"] == "missing":
+        return variable(name, field), f"is required. {field.description}"
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] != "value_error":
+        value = "" if is_secret(field) else f"{details.get('input')!r} is refused: "
+        message = f"{value}{message[0].lower()}{message[1:]}"
+    return variable(name, field), message
+
+
+@cache
+def project() -> tuple[str, str]:
+    """The product's name and version, as pyproject.toml has them."""
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return found["name"], found["version"]

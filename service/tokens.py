@@ -1,0 +1,99 @@
+"""Access tokens: JSON Web Tokens signed with HS256 (RFC 7519), and signed cursors.
+
+A token says who it is for and of which generation it is. Signing out raises the user's
+generation, which ends every token of theirs; the models of users know about that.
+"""
+
+import hashlib
+import hmac
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from flask import current_app, request
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from service.errors import Invalid
+from service.settings import Settings, settings
+
+_ALGORITHMS = ["HS256"]  # never from the token's own header: `none` is an algorithm too
+_SIGNATURE = 12  # bytes of a cursor's signature
+
+
+class Claims(NamedTuple):
+    """What a valid token says: the user's id and the generation it was made in."""
+
+    user_id: UUID
+    generation: int
+
+
+class Keys(NamedTuple):
+    """The keys derived from JWT_SECRET, one for each use."""
+
+    token: OctKey
+    cursor: bytes
+
+
+def make_keys(found: Settings) -> Keys:
+    secret = found.jwt_secret.get_secret_value().encode()
+    return Keys(OctKey.import_key(secret), hmac.digest(secret, b"cursor", hashlib.sha256))
+
+
+def issue(user_id: UUID, generation: int) -> tuple[str, int]:
+    """A token and the seconds that it lives."""
+    lifetime = int(settings().jwt_expiration.total_seconds())
+    now = int(time.time())
+    claims = {"sub": str(user_id), "gen": generation, "iat": now, "exp": now + lifetime}
+    return jwt.encode({"alg": "HS256"}, claims, _keys().token), lifetime
+
+
+def read(token: str) -> Claims | str:
+    """What the token says, or why it is not accepted."""
+    try:
+        claims: dict[str, Any] = jwt.decode(token, _keys().token, algorithms=_ALGORITHMS).claims
+        if claims["exp"] <= time.time():
+            return "The access token has expired. Sign in again."
+        return Claims(UUID(claims["sub"]), int(claims["gen"]))
+    except (JoseError, KeyError, ValueError, TypeError, AttributeError):
+        return "The access token is not valid."
+
+
+def of_request() -> Claims | str | None:
+    """The claims of the request's bearer token, or why not; None without one. Read once."""
+    environ = request.environ
+    if "service.claims" in environ:
+        return environ["service.claims"]  # type: ignore[no-any-return]
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    found: Claims | str | None = None
+    if scheme:
+        found = read(token.strip()) if scheme.lower() == "bearer" else "Use a bearer token."
+    if isinstance(found, Claims):
+        environ["service.user"] = str(found.user_id)
+    environ["service.claims"] = found
+    return found
+
+
+def make_cursor(id: UUID) -> str:
+    """An opaque place in a list, signed so that only places we gave out come back."""
+    signature = hmac.digest(_keys().cursor, id.bytes, hashlib.sha256)[:_SIGNATURE]
+    return urlsafe_b64encode(id.bytes + signature).rstrip(b"=").decode()
+
+
+def read_cursor(cursor: str) -> UUID:
+    """The id in a cursor. Raises Invalid for one that we did not make."""
+    try:
+        raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        id = UUID(bytes=raw[:16])
+    except ValueError:
+        raw = b""
+    if not raw or not hmac.compare_digest(make_cursor(id).encode(), cursor.encode()):
+        message = "is not a cursor of this list"
+        raise Invalid("The query is not valid.", errors=[{"field": "cursor", "message": message}])
+    return id
+
+
+def _keys() -> Keys:
+    return current_app.extensions["keys"]  # type: ignore[no-any-return]
