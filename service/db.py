@@ -19,7 +19,7 @@ import psycopg
 import structlog
 from flask import Flask, current_app, g, has_request_context, request
 from pydantic import SecretStr
-from sqlalchemy import DateTime, MetaData, create_engine, event, make_url, text
+from sqlalchemy import DateTime, MetaData, create_engine, event, make_url
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -131,19 +131,20 @@ def _recognise(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def make_engine(url: SecretStr, settings: Settings, process: str, **changes: Any) -> Engine:
+def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
     """An engine in autocommit: a read is one round trip, not BEGIN, SELECT and ROLLBACK."""
-    options: dict[str, Any] = {
-        "poolclass": MeasuredPool,
-        "pool_size": settings.database_pool_size,
-        "max_overflow": settings.database_pool_max - settings.database_pool_size,
-        "pool_timeout": POOL_TIMEOUT,
-        "pool_use_lifo": True,  # so that the connections of a peak go idle, and are noticed
-        "pool_recycle": 1800,
-        "isolation_level": "AUTOCOMMIT",
-        "skip_autocommit_rollback": True,
-        "hide_parameters": True,  # a password's hash does not belong in an error's text
-        "connect_args": {
+    engine = create_engine(
+        make_url(url.get_secret_value()),
+        poolclass=MeasuredPool,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_max - settings.database_pool_size,
+        pool_timeout=POOL_TIMEOUT,
+        pool_use_lifo=True,  # so that the connections of a peak go idle, and are noticed
+        pool_recycle=1800,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        hide_parameters=True,  # a password's hash does not belong in an error's text
+        connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": f"service {process}",
             "keepalives_idle": 10,
@@ -152,8 +153,7 @@ def make_engine(url: SecretStr, settings: Settings, process: str, **changes: Any
             "tcp_user_timeout": 15_000,
             "prepare_threshold": 5 if settings.database_prepared_statements else None,
         },
-    }
-    engine = create_engine(make_url(url.get_secret_value()), **(options | changes))
+    )
     timeout = settings.database_statement_timeout.total_seconds()
     event.listen(engine, "do_connect", Connector(settings.database_connect_retries, timeout))
     event.listen(engine, "checkout", partial(_check, engine.dialect))
@@ -267,7 +267,3 @@ def init_app(app: Flask, settings: Settings, process: str) -> None:
     app.extensions["database"] = Database(settings, process)
     app.teardown_appcontext(close)
 
-
-def ping(connection: Any) -> str:
-    """PostgreSQL's version, such as `17.6`."""
-    return str(connection.execute(text("SHOW server_version")).scalar_one()).split()[0]

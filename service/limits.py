@@ -136,13 +136,17 @@ def identity() -> str:
     claims = tokens.of_request()
     if isinstance(claims, tokens.Claims):
         return f"user:{claims.user_id}"
-    address = request.remote_addr or ""
-    if ":" in address:  # who has one IPv6 address has all of its /64
-        try:
-            address = str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
-        except ValueError:
-            pass
-    return f"address:{address}"
+    return f"address:{group(request.remote_addr or '')}"
+
+
+def group(address: str) -> str:
+    """The address that a limit counts for: who has one IPv6 address has all of its /64."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    except ValueError:
+        return address
 
 
 def check() -> None:

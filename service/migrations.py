@@ -60,16 +60,18 @@ def state(connection: Any) -> State:
     return "ahead" if found and found not in revisions else "behind"
 
 
+def inspect(settings: Settings) -> tuple[str | None, State]:
+    """The revision of the database and how it compares. Raises OperationalError."""
+    with _engine(settings).connect() as connection:
+        return revision(connection), state(connection)
+
+
 def migrate(settings: Settings) -> None:
     """Bring the schema up to the code. Safe to run from many places at once.
 
     Raises OperationalError if the database cannot be reached or a table stays locked.
     """
-    url = make_url(settings.database_url.get_secret_value())
-    arguments = {"application_name": "service migrate", "connect_timeout": 5}
-    engine = create_engine(
-        url, poolclass=NullPool, hide_parameters=True, connect_args=arguments
-    )
+    engine = _engine(settings)
     _wait_for(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         _lock(connection)  # let go of when the connection is closed, whatever happens
@@ -85,6 +87,12 @@ def migrate(settings: Settings) -> None:
             case "behind":
                 _upgrade(engine)
                 log.info("schema migrated", revision=known()[1])
+
+
+def _engine(settings: Settings) -> Engine:
+    url = make_url(settings.database_url.get_secret_value())
+    arguments = {"application_name": "service migrate", "connect_timeout": 5}
+    return create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
 
 
 def _wait_for(engine: Engine) -> None:

@@ -1,0 +1,140 @@
+"""`python -m service doctor`: the effective configuration, and the state of what it points to."""
+
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
+
+from redis import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from service import limits, migrations, server
+from service.db import make_engine
+from service.redis import make_client
+from service.settings import Rate, Settings, origin, redacted, variable
+
+Finding = dict[str, Any]
+
+
+def run(settings: Settings, forwarded_for: str, peer: str, as_json: bool) -> int:
+    """Print it; 1 if something that the service needs is wrong."""
+    report = examine(settings, forwarded_for, peer)
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        print("\n".join(_lines(report)))
+    return 0 if report["ok"] else 1
+
+
+def examine(settings: Settings, forwarded_for: str, peer: str) -> dict[str, Any]:
+    """What `run` prints, as data."""
+    web = server.processes(settings)
+    database, schema = _database(settings), _schema(settings)
+    redis = _redis(settings)
+    return {
+        "ok": database["ok"] and schema["ok"] and redis["ok"],
+        "settings": _settings(settings),
+        "web": {"processes": web.count, "because": web.why, "threads": settings.web_threads},
+        "client": _client(settings, forwarded_for, peer),
+        "database": database,
+        "schema": schema,
+        "redis": redis,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in ("flask", "gunicorn", "sqlalchemy")},
+    }
+
+
+def _settings(settings: Settings) -> dict[str, Finding]:
+    return {
+        variable(name, field): {
+            "value": _shown(getattr(settings, name)),
+            "from": origin(name, field),
+        }
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, Rate):
+        return f"{value.count} per {value.seconds} seconds"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return redacted(value)
+
+
+def _client(settings: Settings, forwarded_for: str, peer: str) -> Finding:
+    """Whom the service would take a request for, that `peer` brings with this header."""
+    seen: dict[str, Any] = {}
+    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded_for}
+    if hops := settings.proxy_hops:
+        ProxyFix(lambda env, _: seen.update(env) or [], x_for=hops)(environ, lambda *_: None)
+    address = limits.group(seen.get("REMOTE_ADDR", peer))
+    return {"address": address, "x_forwarded_for": forwarded_for, "peer": peer, "hops": hops}
+
+
+def _database(settings: Settings) -> Finding:
+    quick = settings.model_copy(update={"database_connect_retries": 0})
+    engine = make_engine(settings.database_url, quick, "doctor")
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(text("SHOW server_version")).scalar_one()
+            most = connection.execute(text("SHOW max_connections")).scalar_one()
+    except DBAPIError as error:
+        return {"ok": False, "problem": str(error.orig).strip()}
+    opens = server.processes(settings).count * settings.database_pool_max
+    return {"ok": True, "version": found, "max_connections": int(most), "web_may_open": opens}
+
+
+def _schema(settings: Settings) -> Finding:
+    _, code = migrations.known()
+    try:
+        found, state = migrations.inspect(settings)
+    except DBAPIError as error:
+        return {"ok": False, "code": code, "problem": str(error.orig).strip()}
+    return {"ok": state != "behind", "code": code, "database": found, "state": state}
+
+
+def _redis(settings: Settings) -> Finding:
+    try:
+        info = make_client(settings, socket_connect_timeout=2, socket_timeout=2).info()
+    except RedisError as error:
+        return {"ok": False, "problem": str(error)}
+    kind = "valkey" if "valkey_version" in info else "redis"
+    found = info.get("valkey_version") or info.get("redis_version")
+    return {"ok": True, "version": f"{kind} {found}", "maxmemory_policy": info.get("maxmemory_policy")}
+
+
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    bold, good, bad, end = ("\033[1m", "\033[32m", "\033[31m", "\033[0m") if _colours() else ("",) * 4
+    yield f"{bold}Settings{end}"
+    width = max(map(len, report["settings"]))
+    for name, each in report["settings"].items():
+        value = "-" if each["value"] in (None, "") else each["value"]
+        yield f"  {name:{width}}  {value}" + ("" if each["from"] == "default" else f"  [{each['from']}]")
+    web, client = report["web"], report["client"]
+    yield f"{bold}Web{end}"
+    yield f"  {web['processes']} processes of {web['threads']} threads, because: {web['because']}"
+    yield (
+        f"  a request from {client['peer']} with X-Forwarded-For: {client['x_forwarded_for']} counts"
+        f" for {client['address']} (PROXY_HOPS={client['hops']})"
+    )
+    for part in ("database", "schema", "redis"):
+        found = dict(report[part])
+        mark = f"{good}ok{end}" if found.pop("ok") else f"{bad}FAILED{end}"
+        about = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in found.items())
+        yield f"{bold}{part.capitalize()}{end}\n  {mark}: {about}"
+    libraries = ", ".join(f"{name} {found}" for name, found in report["libraries"].items())
+    yield f"{bold}Runtime{end}\n  Python {report['python']}, {libraries}"
+
+
+def _colours() -> bool:
+    return sys.stdout.isatty()
