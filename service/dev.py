@@ -183,8 +183,8 @@ class Supervisor:
         )
         colour = COLOURS[len(self._processes) % len(COLOURS)]
         self._processes[name] = process
-        self._threads.append(self.in_background(self._relay, name, process.stdout, colour))
-        self.in_background(self._watch, name, process)
+        relay = self.in_background(self._relay, name, process.stdout, colour)
+        self._threads.append(self.in_background(self._watch, name, process, relay))
 
     def follow(self, until: str | None = None) -> int | None:
         """Return None once the process `until` ended well, else the exit code of all this."""
@@ -228,10 +228,14 @@ class Supervisor:
             if process.poll() is None:
                 process.send_signal(number)
 
-    def _watch(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def _watch(
+        self, name: str, process: subprocess.Popen[bytes], relay: threading.Thread | None = None
+    ) -> None:
         code = process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # what it left behind in its session
+        if relay:
+            relay.join(timeout=2)  # its last words come before ours
         self._events.put(Exited(name, code))
 
     def _relay(self, name: str, lines: IO[bytes], colour: int) -> None:

@@ -311,7 +311,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _account(folder: Path) -> tuple[int, int] | None:
-    """Who runs the servers if we are root, whom PostgreSQL refuses: the folder's owner or nobody."""
+    """Who is to run them if we are root, whom PostgreSQL refuses: the folder's owner or nobody."""
     if os.geteuid() != 0:
         return None
     if folder.stat().st_uid == 0:

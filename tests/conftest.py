@@ -1,0 +1,137 @@
+"""What every test may use: servers, the app, a transaction that is rolled back, people."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from service import migrations, passwords, tokens
+from service.app import create_app
+from service.db import Database, session
+from service.devservers import Postgres, Redis
+from service.settings import Settings
+from service.users.models import User
+from tests.people import PASSWORD, Person
+
+JWT_SECRET = "a secret of the tests, long enough for production"
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder for servers. Not pytest's own: its path may be too long or not to be entered."""
+    found = Path(tempfile.mkdtemp(prefix="service-tests-"))
+    yield found
+    shutil.rmtree(found, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(folder: Path) -> Iterator[Postgres]:
+    with Postgres(folder / "postgres", options=FAST) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(folder: Path) -> Iterator[Redis]:
+    with Redis(folder / "redis") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def settings(postgres: Postgres, redis_server: Redis) -> Settings:
+    """Settings of a database of the suite's own, migrated."""
+    found = make_settings(postgres.create_database("suite"), redis_server.url)
+    migrations.migrate(found)
+    return found
+
+
+def make_settings(database_url: str, redis_url: str, **changes: Any) -> Settings:
+    """Settings that depend on nothing around the tests."""
+    values: dict[str, Any] = {
+        "app_env": "test",
+        "database_url": SecretStr(database_url),
+        "redis_url": SecretStr(redis_url),
+        "jwt_secret": SecretStr(JWT_SECRET),
+        "rate_limit_default": "1000000 per hour",
+        "rate_limit_login": "1000000 per hour",
+    }
+    return Settings(_env_file=None, **(values | changes))
+
+
+class RolledBack(Database):
+    """The database as one transaction, in which every commit is a savepoint."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self.engine, self.replica = database.engine, None
+        self._connection = connection
+
+    def open(self, reading: bool = False) -> Session:
+        return Session(
+            self._connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        )
+
+
+@pytest.fixture(scope="session")
+def shared_app(settings: Settings) -> Flask:
+    return create_app(settings)
+
+
+@pytest.fixture
+def app(shared_app: Flask) -> Iterator[Flask]:
+    """The app, in a transaction that ends with the test."""
+    database: Database = shared_app.extensions["database"]
+    shared_app.extensions["redis"].flushdb()
+    with database.engine.connect().execution_options(
+        isolation_level="READ COMMITTED"
+    ) as connection:
+        shared_app.extensions["database"] = RolledBack(database, connection)
+        yield shared_app
+        connection.rollback()
+    shared_app.extensions["database"] = database
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client that is not signed in."""
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    """Made once: a good hash takes its time."""
+    return passwords.hash(PASSWORD)
+
+
+def _person(app: Flask, name: str, password_hash: str) -> Person:
+    with app.app_context():
+        user = User(email=f"{name}@example.com", name=name, password_hash=password_hash)
+        session.add(user)
+        session.commit()
+        token, _ = tokens.issue(user.id, user.token_generation)
+        return Person(app.test_client(), user.id, user.email, token)
+
+
+@pytest.fixture
+def alice(app: Flask, password_hash: str) -> Person:
+    """Owns what the test is about."""
+    return _person(app, "alice", password_hash)
+
+
+@pytest.fixture
+def bob(app: Flask, password_hash: str) -> Person:
+    """Another user."""
+    return _person(app, "bob", password_hash)
+
+
+@pytest.fixture
+def charlie(client: FlaskClient) -> FlaskClient:
+    """A stranger."""
+    return client
