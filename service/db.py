@@ -1,13 +1,14 @@
 """The database: an engine per app, a session per request or job, the base of the models.
 
 Nothing to change here: pool, time-outs and retries are settings. Routes, jobs and commands
-use `session`; the edge commits once, and what was not committed is rolled back.
+use `session` to change things and `fetch` to show them; the edge commits once, and what was not
+committed is rolled back.
 """
 
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from select import select
@@ -19,7 +20,7 @@ import psycopg
 import structlog
 from flask import Flask, current_app, g, has_request_context, request
 from pydantic import SecretStr
-from sqlalchemy import DateTime, MetaData, create_engine, event, make_url
+from sqlalchemy import DateTime, MetaData, Row, Select, create_engine, event, make_url
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -33,6 +34,7 @@ from service.settings import Settings
 log = structlog.get_logger()
 
 T = TypeVar("T")
+Rows = Sequence[Row[Any]]
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
 
@@ -165,46 +167,54 @@ def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
     return engine
 
 
+class Reading(Session):
+    """The session of a GET: in autocommit, so it must not write."""
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Raises RuntimeError if there is something to write."""
+        if self.new or self.dirty or self.deleted:
+            raise RuntimeError("a GET only reads: call db.begin() first in one that writes")
+        super().flush(objects)
+
+
 class Database:
-    """The engines of an app, and the sessions on them."""
+    """The engines of an app: connections for reading, sessions for writing."""
 
     def __init__(self, settings: Settings, process: str) -> None:
         self.engine = make_engine(settings.database_url, settings, process)
         self._transactions = self.engine.execution_options(isolation_level="READ COMMITTED")
-        self.replica: Engine | None = None
+        self._replica: Engine | None = None
         self._replica_down_until = 0.0
         if settings.database_replica_url:
             quick = settings.model_copy(update={"database_connect_retries": 0})
-            self.replica = make_engine(settings.database_replica_url, quick, process)
+            self._replica = make_engine(settings.database_replica_url, quick, process)
         # A connection that two processes write to is garbage for both. The parent's stay open.
         forget = WeakMethod(self.forget_connections)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
 
     def forget_connections(self) -> None:
-        for engine in filter(None, (self.engine, self.replica)):
+        for engine in filter(None, (self.engine, self._replica)):
             engine.dispose(close=False)
 
-    def open(self, reading: bool = False) -> Session:
-        """A session. One for reading has no transaction: each statement sees what is committed."""
-        bind = self.engine if reading else self._transactions
-        return Session(bind, expire_on_commit=False)
+    def session(self) -> Session:
+        """A session whose transaction begins with its first statement."""
+        return Session(self._transactions, expire_on_commit=False)
 
-    def open_replica(self) -> Session | None:
-        """A session for reading on the replica, or None without one and while it is down."""
-        if self.replica is None or time.monotonic() < self._replica_down_until:
-            return None
-        found = Session(self.replica, expire_on_commit=False)
-        try:
-            found.connection()
-        except OperationalError as error:
-            found.close()
-            self.leave_replica(error)
-            return None
-        return found
+    def reading_session(self) -> Session:
+        """A session without a transaction: each statement sees what is committed by then."""
+        return Reading(self.engine, expire_on_commit=False)
 
-    def leave_replica(self, error: Exception) -> None:
-        self._replica_down_until = time.monotonic() + REPLICA_PAUSE
-        log.warning("replica is down, the primary answers", reason=str(error))
+    def fetch(self, statement: Select[Any], values: Mapping[str, Any], stale: bool) -> Rows:
+        """The rows of one statement, on the replica if they may be stale and it answers."""
+        if stale and self._replica and time.monotonic() >= self._replica_down_until:
+            try:
+                with self._replica.connect() as connection:
+                    return connection.execute(statement, values).fetchall()
+            except OperationalError as error:
+                self._replica_down_until = time.monotonic() + REPLICA_PAUSE
+                log.warning("replica is down, the primary answers", reason=str(error.orig))
+        with self.engine.connect() as connection:
+            return connection.execute(statement, values).fetchall()
 
 
 def database() -> Database:
@@ -212,38 +222,38 @@ def database() -> Database:
     return cast(Database, current_app.extensions["database"])
 
 
+def fetch(statement: Select[Any], *, stale: bool = False, **values: Any) -> Rows:
+    """The rows that a statement selects, to be shown and not changed.
+
+    Half the cost of objects in a session, and no transaction. `select(Model)` gives rows with
+    the model's columns as attributes. With `stale` they may come from the replica, and be as
+    old as it lags.
+    """
+    return database().fetch(statement, values, stale)
+
+
 def _session() -> Session:
     if (found := g.get("session")) is None:
         reading = has_request_context() and request.method in SAFE_METHODS
-        found = g.session = database().open(reading)
+        found = g.session = database().reading_session() if reading else database().session()
     return cast(Session, found)
 
 
-def _replica() -> Session:
-    if "replica" not in g:
-        g.replica = database().open_replica()
-    return g.replica or _session()
-
-
 # The session of the current request, job or command. A GET only reads, so it gets no
-# transaction; everything else gets one that begins with its first statement.
+# transaction; everything else gets one, which the edge commits once.
 session: Session = cast(Session, LocalProxy(_session))
-
-# For reads that may be some seconds old: on the replica if there is one and it answers.
-replica: Session = cast(Session, LocalProxy(_replica))
 
 
 def begin() -> None:
-    """Give a GET that writes after all a transaction. Call it before anything is read."""
+    """Give a GET that writes after all a transaction."""
     close()
-    g.session = database().open()
+    g.session = database().session()
 
 
 def close(_: BaseException | None = None) -> None:
-    """Give the connections back; what was not committed is rolled back."""
-    for name in ("session", "replica"):
-        if found := g.pop(name, None):
-            found.close()
+    """Give the connection back; what was not committed is rolled back."""
+    if found := g.pop("session", None):
+        found.close()
 
 
 def once_more(dispatch: Callable[[], T]) -> T:
@@ -258,8 +268,6 @@ def once_more(dispatch: Callable[[], T]) -> T:
         if not error.connection_invalidated or request.method not in SAFE_METHODS:
             raise
         log.info("connection lost, reading again", reason=str(error.orig).strip())
-        if g.get("replica"):
-            database().leave_replica(error)
         close()
         vars(g).clear()
         return dispatch()

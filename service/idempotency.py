@@ -52,7 +52,7 @@ def once(user_id: UUID, view: Callable[[], ResponseReturnValue]) -> ResponseRetu
     key = request.headers["Idempotency-Key"]
     if not _KEY.fullmatch(key):
         raise BadRequest("An Idempotency-Key is 1 to 255 visible ASCII characters.")
-    with database().open() as outer:
+    with database().session() as outer:
         _claim(outer, user_id, key)
         fingerprint = hashlib.sha256(request.full_path.encode() + b"\n" + request.get_data())
         if found := _find(outer, user_id, key):

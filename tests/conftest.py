@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 from sqlalchemy.orm import Session
 
 from service import migrations, passwords, tokens
 from service.app import create_app
-from service.db import Database, session
+from service.db import Database, Reading, Rows, session
 from service.devservers import Postgres, Redis
 from service.settings import Settings
 from service.users.models import User
@@ -69,19 +69,26 @@ def make_settings(database_url: str, redis_url: str, **changes: Any) -> Settings
 class RolledBack(Database):
     """The database as one transaction, in which every commit is a savepoint."""
 
-    def __init__(self, database: Database, connection: Connection) -> None:
-        self.engine, self.replica = database.engine, None
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def open(self, reading: bool = False) -> Session:
+    def session(self) -> Session:
         return Session(
             self._connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
 
+    def reading_session(self) -> Session:
+        return Reading(self._connection, expire_on_commit=False)
+
+    def fetch(self, statement: Select[Any], values: Mapping[str, Any], stale: bool) -> Rows:
+        return self._connection.execute(statement, values).fetchall()
+
 
 @pytest.fixture(scope="session")
-def shared_app(settings: Settings) -> Flask:
-    return create_app(settings)
+def shared_app(settings: Settings) -> Iterator[Flask]:
+    found = create_app(settings)
+    yield found
+    found.extensions["database"].engine.dispose()
 
 
 @pytest.fixture
@@ -92,9 +99,10 @@ def app(shared_app: Flask) -> Iterator[Flask]:
     with database.engine.connect().execution_options(
         isolation_level="READ COMMITTED"
     ) as connection:
-        shared_app.extensions["database"] = RolledBack(database, connection)
+        shared_app.extensions["database"] = RolledBack(connection)
+        transaction = connection.begin()
         yield shared_app
-        connection.rollback()
+        transaction.rollback()
     shared_app.extensions["database"] = database
 
 

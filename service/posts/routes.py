@@ -4,7 +4,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
-from service.db import replica, session
+from service.db import session
 from service.openapi import describe
 from service.posts.models import Post
 from service.posts.schemas import PostBody, PostOut, PostPatch, PostQuery
@@ -20,8 +20,8 @@ bp = Blueprint("posts", __name__, url_prefix="/api/posts")
 def index() -> Response:
     """The newest posts."""
     query = PostQuery.read()
-    before = read_cursor(query.cursor) if query.cursor else None
-    posts = Post.newest(replica, query.limit + 1, before, query.author)
+    before = None if query.cursor is None else read_cursor(query.cursor)
+    posts = Post.newest(query.limit + 1, before, query.author)
     page, more = posts[: query.limit], len(posts) > query.limit
     cursor = make_cursor(page[-1].id) if more else None
     return Page[PostOut].response({"items": page, "next_cursor": cursor})
@@ -42,7 +42,7 @@ def create() -> Response:
 @describe(returns={200: PostOut})
 def show(id: UUID) -> Response:
     """One post."""
-    return PostOut.response(Post.by_id(session, id))
+    return PostOut.response(Post.show(id))
 
 
 @bp.patch("/<uuid:id>")
@@ -50,8 +50,8 @@ def show(id: UUID) -> Response:
 def update(id: UUID) -> Response:
     """Change a post of yours."""
     user, body = current_user(), PostPatch.read()
-    post = Post.by_id(session, id)
-    post.edit(user, body.title, body.body)
+    post = Post.of_author(id, user.id)
+    post.edit(body.title, body.body)
     session.commit()
     return PostOut.response(post)
 
@@ -60,9 +60,6 @@ def update(id: UUID) -> Response:
 @describe(returns={204: None}, signed_in=True, problems=(403,))
 def destroy(id: UUID) -> Response:
     """Delete a post of yours."""
-    user = current_user()
-    post = Post.by_id(session, id)
-    post.check_author(user)
-    session.delete(post)
+    session.delete(Post.of_author(id, current_user().id))
     session.commit()
     return Response(status=204)

@@ -5,9 +5,9 @@ from typing import Self
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, func
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from service.db import Model
+from service.db import Model, session
 from service.errors import NotFound
 from service.storage import Form, Storage
 from service.users.models import User
@@ -28,10 +28,10 @@ class Upload(Model):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     @classmethod
-    def of_owner(cls, session: Session, id: UUID, owner: User) -> Self:
+    def of_owner(cls, id: UUID, owner_id: UUID) -> Self:
         """Raises NotFound, also for an upload of someone else: it is none of the caller's."""
         upload = session.get(cls, id)
-        if upload is None or upload.owner_id != owner.id:
+        if upload is None or upload.owner_id != owner_id:
             raise NotFound("There is no upload of yours with this id.")
         return upload
 

@@ -37,5 +37,5 @@ def create() -> Response:
 @describe(returns={302: None}, signed_in=True)
 def show(id: UUID) -> Response:
     """Fetch a file of yours: redirects to a URL that lives for some minutes."""
-    upload = Upload.of_owner(session, id, current_user())
+    upload = Upload.of_owner(id, current_user().id)
     return Response(status=302, headers={"Location": upload.url(storage())})

@@ -1,14 +1,18 @@
 """Who is signed in."""
 
+from typing import Any
+
 from flask import g
+from sqlalchemy import Row
 
 from service import tokens
+from service.db import session
 from service.errors import Unauthorized
 from service.users.models import User
 
 
-def current_user() -> User:
-    """The user of the request's token, loaded once. Raises Unauthorized."""
+def current_user() -> Row[Any]:
+    """The user of the request's token: a row, to be shown. Raises Unauthorized."""
     if (user := g.get("user")) is None:
         claims = tokens.of_request()
         if claims is None:
@@ -19,9 +23,16 @@ def current_user() -> User:
         if user is None:
             raise Unauthorized("The access token has ended. Sign in again.")
         g.user = user
-    return user  # type: ignore[no-any-return]
+    return user
 
 
-def signed_in() -> User | None:
+def current_account() -> User:
+    """The same as an object of the session, to be changed. Raises Unauthorized."""
+    if (user := session.get(User, current_user().id, with_for_update=True)) is None:
+        raise Unauthorized("The account is gone.")
+    return user
+
+
+def signed_in() -> Row[Any] | None:
     """The user of the request's token, None without one. Raises Unauthorized for a bad one."""
     return current_user() if tokens.of_request() is not None else None

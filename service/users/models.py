@@ -1,15 +1,15 @@
 """Accounts and the rules about them."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service import passwords
-from service.db import Model, session
+from service.db import Model, fetch, session
 from service.errors import Conflict, Unauthorized
 
 
@@ -45,11 +45,11 @@ class User(Model):
             user.password_hash = passwords.hash(password)
         return user
 
-    @classmethod
-    def of_token(cls, id: UUID, generation: int) -> Self | None:
-        """The user of a token, None if they are gone or have signed out since."""
-        found = session.execute(_OF_TOKEN, {"id": id, "generation": generation})
-        return found.scalar_one_or_none()
+    @staticmethod
+    def of_token(id: UUID, generation: int) -> Row[Any] | None:
+        """The user of a token, to be shown; None if they are gone or have signed out since."""
+        found = fetch(_OF_TOKEN, id=id, generation=generation)
+        return found[0] if found else None
 
     def sign_out(self) -> None:
         """End every token of this user."""

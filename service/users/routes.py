@@ -5,7 +5,7 @@ from flask import Blueprint, Response
 from service import limits, tokens
 from service.db import session
 from service.openapi import describe
-from service.users.current import current_user
+from service.users.current import current_account, current_user
 from service.users.models import User
 from service.users.schemas import AccountBody, LoginBody, SignUpBody, TokenOut, UserOut
 
@@ -37,7 +37,7 @@ def update() -> Response:
     A new e-mail address or password needs the current password; a new password ends all
     access tokens.
     """
-    user, body = current_user(), AccountBody.read()
+    user, body = current_account(), AccountBody.read()
     if body.email or body.password:
         user.confirm(body.current_password)
     if "name" in body.model_fields_set:
@@ -54,7 +54,7 @@ def update() -> Response:
 @describe(returns={204: None}, signed_in=True)
 def destroy() -> Response:
     """Delete your account and all that belongs to it."""
-    session.delete(current_user())
+    session.delete(current_account())
     session.commit()
     return Response(status=204)
 
@@ -75,6 +75,6 @@ def login() -> Response:
 @describe(returns={204: None}, signed_in=True)
 def logout() -> Response:
     """Sign out everywhere: all your access tokens end."""
-    current_user().sign_out()
+    current_account().sign_out()
     session.commit()
     return Response(status=204)
