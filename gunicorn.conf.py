@@ -1,5 +1,6 @@
 """gunicorn's settings, read by `gunicorn service.wsgi:app` and `python -m service web`."""
 
+import gc
 import os
 import shutil
 import socket
@@ -58,6 +59,12 @@ control_socket_disable = True  # it lies in $HOME, and a second master steals it
 
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="service-metrics-", dir=_memory)
 
+
+
+def when_ready(server):  # type: ignore[no-untyped-def]
+    """What was imported before the fork stays for good: leave it out of every collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def child_exit(server, worker):  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
-from flask import Flask, current_app, request
+from flask import Flask, request
 from redis import Redis, RedisError
 
 from service import metrics, tokens
@@ -149,39 +149,38 @@ def group(address: str) -> str:
         return address
 
 
-def check() -> None:
-    """Count this request. Raises TooManyRequests; adds the RateLimit headers either way.
-
-    https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-07
-    """
-    if not request.path.startswith("/api/"):
-        return
-    rules = current_app.extensions["limits"]
-    extra = getattr(current_app.view_functions.get(request.endpoint or ""), "rate_limit", None)
-    wanted = [rules["rate_limit_default"]] + ([rules[extra]] if extra else [])
-    windows = current_app.extensions["limiter"].count(identity(), wanted)
-    if not windows:
-        return
-    tightest = min(windows, key=lambda window: window.rate.count - window.used)
-    limit, reset = tightest.rate.count, max(1, round(tightest.left))
-    request.environ["service.headers"] += (
-        ("RateLimit-Policy", f"{limit};w={tightest.rate.seconds}"),
-        ("RateLimit-Limit", str(limit)),
-        ("RateLimit-Remaining", str(max(0, limit - tightest.used))),
-        ("RateLimit-Reset", str(reset)),
-    )
-    if tightest.used > limit:
-        metrics.LIMITED.labels(tightest.rule).inc()
-        detail = f"Too many requests: {limit} are allowed in {tightest.rate.seconds} s."
-        raise TooManyRequests(detail, headers={"Retry-After": str(reset)})
-
-
 def init_app(app: Flask, settings: Settings, processes: int) -> None:
-    app.extensions["limits"] = {
+    rules = {
         name: (name.removeprefix("rate_limit_"), rate)
         for name, rate in settings
         if isinstance(rate, Rate)
     }
+    general = [rules["rate_limit_default"]]
     with app.app_context():
-        app.extensions["limiter"] = Limiter(redis(), processes)
-    app.before_request(check)
+        limiter = Limiter(redis(), processes)
+
+    @app.before_request
+    def check() -> None:
+        """Count this request. Raises TooManyRequests; adds the RateLimit headers either way.
+
+        https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-07
+        """
+        environ = request.environ
+        if not environ["PATH_INFO"].startswith("/api/"):
+            return
+        extra = getattr(app.view_functions.get(request.endpoint or ""), "rate_limit", None)
+        windows = limiter.count(identity(), [*general, rules[extra]] if extra else general)
+        if not windows:
+            return
+        tightest = min(windows, key=lambda window: window.rate.count - window.used)
+        limit, reset = tightest.rate.count, max(1, round(tightest.left))
+        environ["service.headers"] += (
+            ("RateLimit-Policy", f"{limit};w={tightest.rate.seconds}"),
+            ("RateLimit-Limit", str(limit)),
+            ("RateLimit-Remaining", str(max(0, limit - tightest.used))),
+            ("RateLimit-Reset", str(reset)),
+        )
+        if tightest.used > limit:
+            metrics.LIMITED.labels(tightest.rule).inc()
+            detail = f"Too many requests: {limit} are allowed in {tightest.rate.seconds} s."
+            raise TooManyRequests(detail, headers={"Retry-After": str(reset)})
