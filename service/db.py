@@ -20,7 +20,7 @@ import psycopg
 import structlog
 from flask import Flask, current_app, g, has_request_context, request
 from pydantic import SecretStr
-from sqlalchemy import DateTime, MetaData, Row, Select, create_engine, event, make_url
+from sqlalchemy import Connection, DateTime, MetaData, Row, Select, create_engine, event, make_url
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -129,6 +129,15 @@ def _check(dialect: Any, connection: Any, record: Any, proxy: Any) -> None:
         raise DisconnectionError(str(error)) from error
 
 
+def _begin(connection: Connection) -> None:
+    """Begin a transaction on a connection that is in autocommit, as the event `begin`."""
+    try:
+        connection.connection.driver_connection.execute("BEGIN", prepare=False)  # type: ignore[union-attr]
+    except psycopg.OperationalError as error:
+        connection.invalidate(error)
+        raise OperationalError("BEGIN", None, error, connection_invalidated=True) from error
+
+
 def _recognise(context: ExceptionContext) -> None:
     """Tell SQLAlchemy of a lost connection that psycopg has not noticed yet."""
     if getattr(context.original_exception, "sqlstate", None) in GONE:
@@ -146,7 +155,6 @@ def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
         pool_use_lifo=True,  # so that the connections of a peak go idle, and are noticed
         pool_recycle=1800,
         isolation_level="AUTOCOMMIT",
-        skip_autocommit_rollback=True,
         hide_parameters=True,  # a password's hash does not belong in an error's text
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
@@ -182,7 +190,10 @@ class Database:
 
     def __init__(self, settings: Settings, process: str) -> None:
         self.engine = make_engine(settings.database_url, settings, process)
-        self._transactions = self.engine.execution_options(isolation_level="READ COMMITTED")
+        # The same pool, with a BEGIN of our own: switching a connection's isolation level there
+        # and back costs more than the transaction itself.
+        self._transactions = self.engine.execution_options()
+        event.listen(self._transactions, "begin", _begin)
         self._replica: Engine | None = None
         self._replica_down_until = 0.0
         if settings.database_replica_url:
