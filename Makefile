@@ -13,7 +13,7 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help setup dev test check bench lock fmt migration clean
+.PHONY: help setup dev test chaos check bench lock fmt migration clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ dev: setup  ## run everything here: PostgreSQL, Redis, web with auto-reload
 
 test: setup  ## run the fast suite, against real PostgreSQL and Redis
 	@$(BIN)/python -m pytest
+
+chaos: setup  ## stop, crash and freeze the servers under load (PgBouncer and nginx must be installed)
+	@$(BIN)/python -m pytest tests/chaos -rP --show-capture=stdout
 
 check: setup  ## linters, types, import layers, migrations: all that needs no Docker
 	@$(BIN)/python -m tests.check

@@ -3,11 +3,16 @@
 import gc
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+from pathlib import Path
 
-from service import logs, server
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from service import logs, ports, reports, server
 from service.settings import Settings, SettingsError
 
 try:
@@ -25,9 +30,8 @@ def _bind() -> str:
     """Every address of both families: Railway's private network has IPv6 only."""
     try:
         socket.socket(socket.AF_INET6).close()
-        with open("/proc/net/if_inet6") as addresses:
-            if not addresses.read():
-                raise OSError("no address")
+        if not Path("/proc/net/if_inet6").read_text():
+            raise OSError("no address")
     except FileNotFoundError:
         pass  # no Linux: the socket was made, so there is IPv6
     except OSError:
@@ -57,21 +61,41 @@ worker_tmp_dir = _memory
 control_socket_disable = True  # it lies in $HOME, and a second master steals it
 # `max_requests` stays off: it hides leaks, and restarts workers of a busy service all day.
 
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="service-metrics-", dir=_memory)
+# One folder for each master: this file is read again at a SIGHUP, and by the successor of SIGUSR2.
+_metrics = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+if not _metrics.endswith(f".{os.getpid()}"):
+    _metrics = tempfile.mkdtemp(f".{os.getpid()}", "service-metrics-", _memory)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
 
 
+def on_starting(arbiter: Arbiter) -> None:
+    try:
+        server.refuse_taken_ports(arbiter)
+    except ports.Refused as refusal:
+        on_exit(arbiter)
+        sys.exit(str(refusal))
 
-def when_ready(server):  # type: ignore[no-untyped-def]
+
+def when_ready(_: Arbiter) -> None:
     """What was imported before the fork stays for good: leave it out of every collection."""
     gc.collect()
     gc.freeze()
 
 
-def child_exit(server, worker):  # type: ignore[no-untyped-def]
-    from prometheus_client import multiprocess
+def post_fork(_: Arbiter, __: Worker) -> None:
+    """Until it has handlers of its own, a worker has its master's, and would lose a SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def child_exit(_: Arbiter, worker: Worker) -> None:
+    from prometheus_client import multiprocess  # not before its folder is known
 
     multiprocess.mark_process_dead(worker.pid)
 
 
-def on_exit(server):  # type: ignore[no-untyped-def]
-    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+def worker_exit(_: Arbiter, __: Worker) -> None:
+    reports.flush()
+
+
+def on_exit(_: Arbiter) -> None:
+    shutil.rmtree(_metrics, ignore_errors=True)

@@ -1,7 +1,7 @@
 """How Alembic reaches the database and the models. Run by `python -m service migrate`."""
 
 from alembic import context
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 
 from service.app import FEATURES
 from service.db import Model
@@ -10,7 +10,7 @@ from service.settings import Settings
 assert FEATURES  # importing them is what puts their tables into the metadata
 
 
-def run(connection) -> None:  # type: ignore[no-untyped-def]
+def run(connection: Connection) -> None:
     context.configure(
         connection=connection, target_metadata=Model.metadata, transaction_per_migration=True
     )

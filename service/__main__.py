@@ -18,13 +18,18 @@ def web(_: argparse.Namespace) -> None:
     run()
 
 
-def migrate(_: argparse.Namespace) -> None:
+def migrate(_: argparse.Namespace) -> int:
     """bring the database's schema up to the code"""
     from service import logs, migrations
 
     settings = Settings.load()
     logs.configure(settings)
-    migrations.migrate(settings)
+    try:
+        migrations.migrate(settings)
+    except migrations.MigrationError as error:
+        print(f"migrate: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -62,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     commands = found.add_subparsers(metavar="COMMAND", required=True)
 
     def add(command: Command) -> argparse.ArgumentParser:
-        each = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
+        each = commands.add_parser(
+            command.__name__, help=command.__doc__, description=command.__doc__
+        )
         each.set_defaults(command=command)
         return each
 
@@ -78,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
         default="203.0.113.7",
         help="an X-Forwarded-For header to read the client's address from (%(default)s)",
     )
-    about.add_argument("--peer", metavar="ADDRESS", default="10.0.0.1", help="who connects (%(default)s)")
+    about.add_argument(
+        "--peer", metavar="ADDRESS", default="10.0.0.1", help="who connects (%(default)s)"
+    )
     return found
 
 

@@ -60,7 +60,8 @@ def create_app(settings: Settings | None = None, process: str = "web") -> Flask:
     app.extensions["keys"] = tokens.make_keys(found)
     app.config["NAME"], app.config["VERSION"] = project()
     app.config["MAX_CONTENT_LENGTH"] = found.max_content_length
-    app.url_map.strict_slashes = False  # a redirect would lose the body of a POST
+    # A redirect would lose the body of a POST, or answer a probe of //health.
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False
     _compose(app, found, process)
     return app
 
@@ -75,7 +76,7 @@ def _compose(app: Flask, settings: Settings, process: str) -> None:
     health.init_app(app, settings)
     metrics.init_app(app, settings)
     openapi.init_app(app)
-    home.init_app(app, settings)
+    home.init_app(app, settings, users.demo.EMAIL, users.demo.PASSWORD)
     for feature in FEATURES:
         app.register_blueprint(feature.bp)
     if settings.frontend_url:
@@ -94,6 +95,7 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
         resources=r"/api/*",
         origins=list(settings.frontend_url),
         supports_credentials=True,
-        expose_headers=["Location", "Retry-After", "X-Request-ID", r"RateLimit-*"],
+        always_send=False,
+        expose_headers=["Location", "Retry-After", "X-Request-ID", *limits.HEADERS],
         max_age=600,
     )

@@ -76,7 +76,8 @@ def _client(settings: Settings, forwarded_for: str, peer: str) -> Finding:
     seen: dict[str, Any] = {}
     environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded_for}
     if hops := settings.proxy_hops:
-        ProxyFix(lambda env, _: seen.update(env) or [], x_for=hops)(environ, lambda *_: None)
+        never_called: Any = None
+        ProxyFix(lambda env, _: seen.update(env) or [], x_for=hops)(environ, never_called)
     address = limits.group(seen.get("REMOTE_ADDR", peer))
     return {"address": address, "x_forwarded_for": forwarded_for, "peer": peer, "hops": hops}
 
@@ -90,6 +91,8 @@ def _database(settings: Settings) -> Finding:
             most = connection.execute(text("SHOW max_connections")).scalar_one()
     except DBAPIError as error:
         return {"ok": False, "problem": str(error.orig).strip()}
+    finally:
+        engine.dispose()
     opens = server.processes(settings).count * settings.database_pool_max
     return {"ok": True, "version": found, "max_connections": int(most), "web_may_open": opens}
 
@@ -105,27 +108,36 @@ def _schema(settings: Settings) -> Finding:
 
 def _redis(settings: Settings) -> Finding:
     try:
-        info = make_client(settings, socket_connect_timeout=2, socket_timeout=2).info()
+        with make_client(settings, socket_connect_timeout=2, socket_timeout=2) as client:
+            info = client.info()
     except RedisError as error:
         return {"ok": False, "problem": str(error)}
     kind = "valkey" if "valkey_version" in info else "redis"
     found = info.get("valkey_version") or info.get("redis_version")
-    return {"ok": True, "version": f"{kind} {found}", "maxmemory_policy": info.get("maxmemory_policy")}
+    return {
+        "ok": True,
+        "version": f"{kind} {found}",
+        "maxmemory_policy": info.get("maxmemory_policy"),
+    }
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
-    bold, good, bad, end = ("\033[1m", "\033[32m", "\033[31m", "\033[0m") if _colours() else ("",) * 4
+    bold, good, bad, end = (
+        ("\033[1m", "\033[32m", "\033[31m", "\033[0m") if _colours() else ("",) * 4
+    )
     yield f"{bold}Settings{end}"
     width = max(map(len, report["settings"]))
     for name, each in report["settings"].items():
         value = "-" if each["value"] in (None, "") else each["value"]
-        yield f"  {name:{width}}  {value}" + ("" if each["from"] == "default" else f"  [{each['from']}]")
+        yield f"  {name:{width}}  {value}" + (
+            "" if each["from"] == "default" else f"  [{each['from']}]"
+        )
     web, client = report["web"], report["client"]
     yield f"{bold}Web{end}"
     yield f"  {web['processes']} processes of {web['threads']} threads, because: {web['because']}"
     yield (
-        f"  a request from {client['peer']} with X-Forwarded-For: {client['x_forwarded_for']} counts"
-        f" for {client['address']} (PROXY_HOPS={client['hops']})"
+        f"  a request from {client['peer']} with X-Forwarded-For: {client['x_forwarded_for']}"
+        f" counts for {client['address']} (PROXY_HOPS={client['hops']})"
     )
     for part in ("database", "schema", "redis"):
         found = dict(report[part])

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-import psycopg
 import structlog
 from flask import Flask, Response
 from pydantic_core import to_json
 from sqlalchemy import make_url
 
 from service import migrations
+from service.connections import CONNECT_TIMEOUT, Connection, connect
 from service.redis import redis
 from service.settings import Settings
 
@@ -48,18 +48,22 @@ class Probe:
         self._answer: Answer | None = None
         self._answered_at = float("-inf")
 
-    def answer(self) -> Answer:
-        """The answer, at most FRESH old; `down` if there was none within DEADLINE."""
+    def begin(self) -> None:
+        """Ask, unless the last answer is FRESH or a question is under way."""
         with self._lock:
-            if self._answer and time.monotonic() - self._answered_at < FRESH:
-                return self._answer
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is not None and self._thread.is_alive():
+                return
+            if time.monotonic() - self._answered_at >= FRESH:
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
-            thread = self._thread
-        thread.join(DEADLINE)
-        if thread.is_alive() or self._answer is None:
-            return self._note(Answer("down", reason=f"no answer within {DEADLINE} s"))
+
+    def answer(self, deadline: float) -> Answer:
+        """The answer to what was begun; `down` if there is none by then (monotonic seconds)."""
+        if (thread := self._thread) is not None:
+            thread.join(max(0, deadline - time.monotonic()))
+            if thread.is_alive():
+                return self._note(Answer("down", reason=f"no answer within {DEADLINE} s"))
+        assert self._answer is not None, "begin() first"
         return self._answer
 
     def _run(self) -> None:
@@ -88,7 +92,7 @@ class Health:
         self.started = time.monotonic()
 
     def report(self) -> tuple[str, dict[str, Answer]]:
-        answers = {name: probe.answer() for name, probe in self.probes.items()}
+        answers = self._ask(*self.probes)
         if answers["database"].status == "down":
             return "unhealthy", answers
         healthy = all(answer.status == "up" for answer in answers.values())
@@ -98,11 +102,17 @@ class Health:
         """Why this process should get no traffic; None if it should."""
         if draining.is_set():
             return "draining"
-        database = self.probes["database"].answer()
-        if database.status == "down":
+        answers = self._ask("database", "migrations")
+        if answers["database"].status == "down":
             return "database down"
-        migrated = self.probes["migrations"].answer()
-        return "schema behind the code" if migrated.status != "up" else None
+        return "schema behind the code" if answers["migrations"].status != "up" else None
+
+    def _ask(self, *names: str) -> dict[str, Answer]:
+        """The answers of these parts, which are asked at the same time."""
+        for name in names:
+            self.probes[name].begin()
+        deadline = time.monotonic() + DEADLINE
+        return {name: self.probes[name].answer(deadline) for name in names}
 
 
 # Set by SIGTERM: from then on the process is not ready, and finishes what it has begun.
@@ -111,21 +121,21 @@ draining = threading.Event()
 
 def ask_database(settings: Settings) -> Status:
     """A connection of its own, as a new request would get one, though the pool may be full."""
-    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
-    with psycopg.connect(
-        url.render_as_string(hide_password=False), connect_timeout=2, autocommit=True
-    ) as connection:
+    with _connect(settings) as connection:
         connection.execute("SELECT 1")
     return "up"
 
 
 def ask_migrations(settings: Settings) -> Status:
     """Whether the schema is what the code expects, or newer: after a rollback it may be."""
-    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
-    with psycopg.connect(
-        url.render_as_string(hide_password=False), connect_timeout=2, autocommit=True
-    ) as connection:
+    with _connect(settings) as connection:
         return "behind" if migrations.state(connection) == "behind" else "up"
+
+
+def _connect(settings: Settings) -> Connection:
+    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+    address = url.render_as_string(hide_password=False)
+    return connect(address, patience=DEADLINE, connect_timeout=CONNECT_TIMEOUT)
 
 
 def _json(body: dict[str, Any], ok: bool) -> Response:

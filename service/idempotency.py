@@ -52,6 +52,8 @@ def once(user_id: UUID, view: Callable[[], ResponseReturnValue]) -> ResponseRetu
     key = request.headers["Idempotency-Key"]
     if not _KEY.fullmatch(key):
         raise BadRequest("An Idempotency-Key is 1 to 255 visible ASCII characters.")
+    db.close()  # or this request would hold two connections, and starve others of theirs
+    vars(g).clear()  # what was loaded so far belongs to that session
     with database().session() as outer:
         _claim(outer, user_id, key)
         fingerprint = hashlib.sha256(request.full_path.encode() + b"\n" + request.get_data())
@@ -59,17 +61,22 @@ def once(user_id: UUID, view: Callable[[], ResponseReturnValue]) -> ResponseRetu
             if found.fingerprint != fingerprint.digest():
                 raise Invalid("This Idempotency-Key was used for another request.")
             return found.response()
-        db.close()
-        vars(g).clear()  # what was loaded so far belongs to another session
-        g.session = Session(
-            outer.connection(), expire_on_commit=False, join_transaction_mode="create_savepoint"
-        )
-        response = make_response(view())
-        g.pop("session").close()
+        response = _inside(outer, view)
         if response.status_code < 300:
             outer.add(_kept(user_id, key, fingerprint.digest(), response))
         outer.commit()
         return response
+
+
+def _inside(outer: Session, view: Callable[[], ResponseReturnValue]) -> Response:
+    """The response of the view, whose session is a savepoint of the outer transaction."""
+    g.session = Session(
+        outer.connection(), expire_on_commit=False, join_transaction_mode="create_savepoint"
+    )
+    try:
+        return make_response(view())
+    finally:
+        db.close()
 
 
 def _claim(outer: Session, user_id: UUID, key: str) -> None:

@@ -30,6 +30,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 PAUSE = 5  # seconds without a try, after Redis did not answer
 MEMORY = 10_000  # clients whose strict limits are counted here while Redis is down
 
+HEADERS = ("RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+
 # For each key: count one more, begin the window with the first, and say what is left of it.
 # A key without an end (a crash between two commands of an older client) is given one.
 SCRIPT = """
@@ -84,14 +86,15 @@ class Limiter:
     """The limits of an app.
 
     A breaker stands before Redis: when it does not answer, one request has waited at most
-    250 ms for it, and the next PAUSE seconds nobody asks. Meanwhile the general limit lets
+    250 ms for it, and during the next `pause` nobody asks. Meanwhile the general limit lets
     requests pass, and strict ones are counted here, with a share of the limit for each of the
     `processes` that is half of what it would be, at least 1.
     """
 
-    def __init__(self, client: "Redis[Any]", processes: int) -> None:
+    def __init__(self, client: Redis, processes: int, pause: float = PAUSE) -> None:
         self._script = Script(client, SCRIPT)
         self._processes = processes
+        self._pause = pause  # seconds
         self._memory = Counters()
         self._closed_until = 0.0
 
@@ -102,8 +105,8 @@ class Limiter:
             try:
                 return self._in_redis(identity, rules)
             except RedisError as error:
-                self._closed_until = time.monotonic() + PAUSE
-                log.warning("rate limits without redis", reason=str(error), pause_s=PAUSE)
+                self._closed_until = time.monotonic() + self._pause
+                log.warning("rate limits without redis", reason=str(error), pause_s=self._pause)
         for rule, _ in rules:
             metrics.LIMITER_FALLBACKS.labels(rule).inc()
         return [self._in_memory(identity, rule, rate) for rule, rate in rules[1:]]
@@ -131,10 +134,12 @@ def strict(name: str) -> Callable[[View], View]:
     return mark
 
 
-def identity() -> str:
-    """Who a limit is for: the user where signed in, else the client's address, or its /64."""
-    claims = tokens.of_request()
-    if isinstance(claims, tokens.Claims):
+def identity(strict: bool) -> str:
+    """Who a limit is for: the user where signed in, else the client's address, or its /64.
+
+    A strict one is always for the address, or each account would bring attempts of its own.
+    """
+    if not strict and isinstance(claims := tokens.of_request(), tokens.Claims):
         return f"user:{claims.user_id}"
     return f"address:{group(request.remote_addr or '')}"
 
@@ -166,20 +171,18 @@ def init_app(app: Flask, settings: Settings, processes: int) -> None:
         https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-07
         """
         environ = request.environ
-        if not environ["PATH_INFO"].startswith("/api/"):
-            return
+        if not environ["PATH_INFO"].startswith("/api/") or request.method == "OPTIONS":
+            return  # a browser's preflight asks before each request, and cannot wait
         extra = getattr(app.view_functions.get(request.endpoint or ""), "rate_limit", None)
-        windows = limiter.count(identity(), [*general, rules[extra]] if extra else general)
+        wanted = [*general, rules[extra]] if extra else general
+        windows = limiter.count(identity(strict=extra is not None), wanted)
         if not windows:
             return
         tightest = min(windows, key=lambda window: window.rate.count - window.used)
         limit, reset = tightest.rate.count, max(1, round(tightest.left))
-        environ["service.headers"] += (
-            ("RateLimit-Policy", f"{limit};w={tightest.rate.seconds}"),
-            ("RateLimit-Limit", str(limit)),
-            ("RateLimit-Remaining", str(max(0, limit - tightest.used))),
-            ("RateLimit-Reset", str(reset)),
-        )
+        remaining = max(0, limit - tightest.used)
+        values = (f"{limit};w={tightest.rate.seconds}", str(limit), str(remaining), str(reset))
+        environ["service.headers"] += zip(HEADERS, values, strict=True)
         if tightest.used > limit:
             metrics.LIMITED.labels(tightest.rule).inc()
             detail = f"Too many requests: {limit} are allowed in {tightest.rate.seconds} s."

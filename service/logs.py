@@ -3,16 +3,18 @@
 Add a key that must never be shown: `HIDDEN`.
 """
 
+import json
 import logging
 import os
 import re
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import structlog
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from service.settings import Settings
 
@@ -28,7 +30,7 @@ HIDDEN = frozenset(
 # Libraries that tell at each start what nobody wants to know.
 QUIET = ("alembic.runtime.plugins", "service.db.MeasuredPool", "sqlalchemy")
 # The password in scheme://user:password@host, and what follows "Bearer".
-_CREDENTIALS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@|(?<=Bearer )[\w.~+/=-]+")
+_CREDENTIALS = re.compile(r"(?<=://)([^/\s:@\"]*):[^/\s@\"]+@|(?<=Bearer )[\w.~+/=-]+")
 
 
 def hide(text: str) -> str:
@@ -43,16 +45,29 @@ def _add_request_id(_: Any, __: str, event: Event) -> Event:
 
 
 def _hide_secrets(_: Any, __: str, event: Event) -> Event:
-    for key in HIDDEN.intersection(event):
-        event[key] = "***"
-    for key in ("event", "exception", "reason"):
-        if isinstance(text := event.get(key), str) and ("://" in text or "Bearer " in text):
-            event[key] = hide(text)
+    for key, value in event.items():
+        if isinstance(value, dict):
+            event[key] = _hide_secrets(_, __, dict(value))
+        elif _is_hidden(key):
+            event[key] = "***"
     return event
 
 
+@lru_cache(maxsize=1000)
+def _is_hidden(key: str) -> bool:
+    return key.lower().replace("-", "_") in HIDDEN
+
+
+def _hide_in_text(_: Any, __: str, text: str) -> str:
+    return hide(text).encode(errors="backslashreplace").decode()
+
+
 def _as_json(_: Any, __: str, event: Event) -> bytes:
-    return to_json(event, fallback=repr)
+    try:
+        line = to_json(event, fallback=repr)
+    except PydanticSerializationError:  # half of a surrogate pair, which json escapes
+        line = json.dumps(event, default=repr).encode()
+    return hide(line.decode()).encode() if b"://" in line or b"Bearer " in line else line
 
 
 class Stdout:
@@ -84,7 +99,12 @@ def configure(settings: Settings) -> None:
     else:
         shared += [_hide_secrets]
         colours = sys.stdout.isatty()
-        render = [structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time")]
+        console = structlog.dev.ConsoleRenderer(
+            colors=colours,
+            timestamp_key="time",
+            exception_formatter=structlog.dev.plain_traceback,  # others show local variables
+        )
+        render = [console, _hide_in_text]
         factory = structlog.PrintLoggerFactory(sys.stdout)
     structlog.configure(
         processors=shared + render,

@@ -21,7 +21,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from service.settings import Settings
 
 REQUESTS = Counter(
-    "http_requests", "Requests answered, by the class of their status.", ["method", "route", "status"]
+    "http_requests",
+    "Requests answered, by the class of their status.",
+    ["method", "route", "status"],
 )
 LATENCY = Histogram(
     "http_request_duration_seconds",
@@ -49,7 +51,7 @@ _children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
 
 
 def observe(method: str, route: str, status: str, seconds: float) -> None:
-    """Count a request. `status` is the status line; children are kept, for looking them up costs."""
+    """Count a request. `status` is its status line. Children are kept: looking them up costs."""
     key = (method, route, status[0])
     if (found := _children.get(key)) is None:
         found = _children[key] = (
@@ -64,7 +66,7 @@ def expose() -> bytes:
     """All metrics as text: of this process, or of all that share PROMETHEUS_MULTIPROC_DIR."""
     registry = CollectorRegistry()
     try:
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     except ValueError:  # no such folder: this process is the only one
         registry = REGISTRY
     return generate_latest(registry)

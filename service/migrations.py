@@ -5,6 +5,7 @@ Nothing to change here; revisions are in migrations/versions, settings in [tool.
 
 import re
 import time
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, Literal
 
@@ -12,11 +13,13 @@ import structlog
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from service.connections import is_hopeless
 from service.settings import ROOT, Settings
 
 log = structlog.get_logger()
 
 State = Literal["current", "behind", "ahead"]
+Known = tuple[frozenset[str], str | None]
 
 LOCK = 0x736C6970  # the key of the advisory lock: "slip" in ASCII, the same for all versions
 PATIENCE = 60  # seconds to wait for a database that is not there yet
@@ -29,15 +32,24 @@ _REVISION = re.compile(r"^revision(?:: str)? = [\"'](\w+)[\"']", re.MULTILINE)
 _DOWN = re.compile(r"^down_revision(?:: [^=]+)? = [\"'](\w+)[\"']", re.MULTILINE)
 
 
+class MigrationError(Exception):
+    """The schema was not migrated; the message is for the operator's terminal."""
+
+
 @cache
-def known() -> tuple[frozenset[str], str | None]:
-    """The code's revisions and its newest. Read as text: importing Alembic costs 0.3 s."""
-    sources = [path.read_text() for path in (ROOT / "migrations" / "versions").glob("*.py")]
+def known() -> Known:
+    """The code's revisions and its newest. Raises MigrationError."""
+    return read(path.read_text() for path in (ROOT / "migrations" / "versions").glob("*.py"))
+
+
+def read(files: Iterable[str]) -> Known:
+    """The revisions in these sources. Read as text: importing Alembic costs 0.3 s."""
+    sources = list(files)
     revisions = {found[1] for source in sources if (found := _REVISION.search(source))}
     parents = {found[1] for source in sources if (found := _DOWN.search(source))}
     if len(heads := revisions - parents) > 1:
         names = " and ".join(sorted(heads))
-        raise RuntimeError(f"migrations/versions has two heads, {names}: run `alembic merge`")
+        raise MigrationError(f"migrations/versions has two heads, {names}: run `alembic merge`")
     return frozenset(revisions), next(iter(heads), None)
 
 
@@ -53,8 +65,11 @@ def revision(connection: Any) -> str | None:
 
 def state(connection: Any) -> State:
     """How the schema compares to the code. A revision that we do not know is from the future."""
-    revisions, head = known()
-    found = revision(connection)
+    return compare(revision(connection), known())
+
+
+def compare(found: str | None, code: Known) -> State:
+    revisions, head = code
     if found == head:
         return "current"
     return "ahead" if found and found not in revisions else "behind"
@@ -66,11 +81,12 @@ def inspect(settings: Settings) -> tuple[str | None, State]:
         return revision(connection), state(connection)
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings, lock_timeout: str = LOCK_TIMEOUT) -> None:
     """Bring the schema up to the code. Safe to run from many places at once.
 
-    Raises OperationalError if the database cannot be reached or a table stays locked.
+    Raises MigrationError if the database cannot be reached or a table stays locked.
     """
+    known()
     engine = _engine(settings)
     _wait_for(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -85,7 +101,7 @@ def migrate(settings: Settings) -> None:
                     code=known()[1],
                 )
             case "behind":
-                _upgrade(engine)
+                _upgrade(engine, lock_timeout)
                 log.info("schema migrated", revision=known()[1])
 
 
@@ -103,10 +119,10 @@ def _wait_for(engine: Engine) -> None:
             engine.connect().close()
             return
         except OperationalError as error:
-            sqlstate = getattr(error.orig, "sqlstate", None)
-            if time.monotonic() > give_up or (sqlstate and not sqlstate.startswith("57P")):
-                raise
-            log.info("waiting for the database", reason=str(error.orig).strip())
+            reason = str(error.orig).strip()
+            if time.monotonic() > give_up or is_hopeless(error):
+                raise MigrationError(f"the database cannot be reached: {reason}") from error
+            log.info("waiting for the database", reason=reason)
         time.sleep(pause)
         pause = min(pause * 2, 3)
 
@@ -117,27 +133,30 @@ def _lock(connection: Connection) -> None:
     query = text("SELECT pg_try_advisory_lock(:key)")
     while not connection.execute(query, {"key": LOCK}).scalar_one():
         if time.monotonic() > give_up:
-            raise TimeoutError(f"another migration has been running for {LOCK_PATIENCE} s")
+            raise MigrationError(f"another migration has been running for {LOCK_PATIENCE} s")
         log.info("waiting for a migration that runs elsewhere")
         time.sleep(1)
 
 
-def _upgrade(engine: Engine) -> None:
+def _upgrade(engine: Engine, lock_timeout: str) -> None:
     from alembic import command  # costs 0.3 s, which only a migration needs to pay
     from alembic.config import Config
 
     config = Config(toml_file=ROOT / "pyproject.toml")
     for tried in range(1, LOCK_TRIES + 1):
         with engine.connect() as connection:
-            connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+            connection.execute(text(f"SET lock_timeout = '{lock_timeout}'"))
             connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
             connection.commit()
             config.attributes["connection"] = connection
             try:
-                return command.upgrade(config, "head")
+                command.upgrade(config, "head")
+                return
             except DBAPIError as error:
                 blocked = getattr(error.orig, "sqlstate", None) == "55P03"
-                if not blocked or tried == LOCK_TRIES:
+                if not blocked:
                     raise
+                if tried == LOCK_TRIES:
+                    raise MigrationError("a table stays in use by other transactions") from error
                 log.info("a table is in use, trying again", tried=tried)
         time.sleep(min(tried, 5))

@@ -181,7 +181,7 @@ def _responses(
     problems |= {400, 413, 415, 422} if about.body else set()
     problems |= {422} if about.query else set()
     problems |= {401} if about.signed_in else set()
-    problems |= {409, 422} if about.signed_in and method == "POST" else set()
+    problems |= {400, 409, 413, 422} if about.signed_in and method == "POST" else set()
     problems |= {404} if "<" in path else set()
     schema = references[ProblemOut, "serialization"]
     for status in sorted(problems):

@@ -21,7 +21,7 @@ CONNECT_TIMEOUT = 0.1  # seconds
 ANSWER_TIMEOUT = 0.15  # seconds
 
 
-def make_client(settings: Settings, **changes: Any) -> "Redis[Any]":
+def make_client(settings: Settings, **changes: Any) -> Redis:
     """A client that neither retries nor waits. redis-py's own defaults wait 5 s, ten times."""
     url = settings.redis_url.get_secret_value()
     options: dict[str, Any] = {
@@ -43,7 +43,7 @@ class Script:
     takes 80. Raises RedisError after at most CONNECT_TIMEOUT + ANSWER_TIMEOUT.
     """
 
-    def __init__(self, client: "Redis[Any]", source: str) -> None:
+    def __init__(self, client: Redis, source: str) -> None:
         self._make_connection = client.connection_pool.make_connection
         self._source = source
         self._hash = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
@@ -74,9 +74,9 @@ class Script:
         return cast(list[int], connection.read_response())
 
 
-def redis() -> "Redis[Any]":
+def redis() -> Redis:
     """The client of the current app."""
-    return cast("Redis[Any]", current_app.extensions["redis"])
+    return cast(Redis, current_app.extensions["redis"])
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask, has_request_context, request
 
+from service.logs import hide
 from service.settings import Settings
 
 _state: dict[str, Any] = {}  # empty, or {"sdk": sentry_sdk}: one client for the process
@@ -25,6 +26,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         send_default_pii=False,
         max_request_body_size="never",
         include_local_variables=False,
+        before_send=_hide_credentials,
         traces_sample_rate=traces,
         # The integrations wrap every request, query and log line, which costs 250 µs a
         # request even when nothing fails. Errors are captured where they become a response.
@@ -33,6 +35,13 @@ def init_app(app: Flask, settings: Settings) -> None:
         integrations=_tracing() if traces else [],
     )
     _state["sdk"] = sentry_sdk
+
+
+def _hide_credentials(event: Any, _: Any) -> Any:
+    """The event without what an exception's text may quote: URLs with passwords, tokens."""
+    for each in event.get("exception", {}).get("values", ()):
+        each["value"] = hide(each.get("value") or "")
+    return event
 
 
 def _tracing() -> list[Any]:

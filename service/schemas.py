@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.errors import BadRequest, Invalid, UnsupportedMediaType
 
 T = TypeVar("T")
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
 class Body(BaseModel):
     """A JSON body. Unknown fields are refused, so that a misspelt one is noticed."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    # 1e999 is JSON, and infinite.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     @classmethod
     def read(cls) -> Self:
@@ -67,21 +69,23 @@ class Repeated(ValueError):
 
 
 def read_json() -> Any:
-    """The request's JSON. Raises 415 for another type, 400 if it does not parse, 422 for
-    duplicate keys and for text that cannot be stored."""
+    """The request's JSON. Raises 413 if it is too large, 415 for another type, 400 if it does
+    not parse, 422 for duplicate keys and for text that cannot be stored."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
     raw = request.get_data(cache=True)
+    if request.content_length is None:  # in chunks: Werkzeug cuts it off at the limit
+        request.stream.read(1)  # which raises 413 there
     try:
-        value = json.loads(raw, object_pairs_hook=_unique, parse_constant=_refuse)
+        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        errors = list(_unfit_text(value)) if b"\\u" in raw else []  # only an escape can spell it
     except Repeated as error:
-        errors = [{"field": str(error), "message": "is given twice"}]
-        raise Invalid("The body is not valid.", errors=errors) from None
+        errors = [{"field": _printable(str(error)), "message": "is given twice"}]
     except RecursionError:
         raise BadRequest("The body is nested too deeply.") from None
     except ValueError as error:  # JSON's own error, or bytes that are not UTF-8
         raise BadRequest(f"The body is not valid JSON: {error}.") from None
-    if b"\\u" in raw and (errors := list(_unfit_text(value))):  # only an escape can spell these
+    if errors:
         raise Invalid("The body is not valid.", errors=errors)
     return value
 
@@ -102,17 +106,25 @@ def _unfit_text(value: Any, place: str = "") -> Iterator[dict[str, str]]:
     """Where NUL characters and lone surrogates are: PostgreSQL's text can hold neither."""
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-            yield {"field": place, "message": "holds a NUL character or half of a pair"}
+            yield {
+                "field": _printable(place) or "body",
+                "message": "holds a NUL character or half of a pair",
+            }
     elif isinstance(value, dict):
         for key, each in value.items():
-            yield from _unfit_text(key, place or "body")
+            yield from _unfit_text(key, place)
             yield from _unfit_text(each, f"{place}.{key}".lstrip("."))
     elif isinstance(value, list):
         for index, each in enumerate(value):
             yield from _unfit_text(each, f"{place}.{index}".lstrip("."))
 
 
-def _validate(cls: type[Any], value: Any, detail: str) -> Any:
+def _printable(name: str) -> str:
+    """A name that came from outside, as it can be sent back."""
+    return name.encode(errors="replace").decode()
+
+
+def _validate(cls: type[Schema], value: Any, detail: str) -> Schema:
     try:
         return cls.model_validate(value)
     except ValidationError as error:

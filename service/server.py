@@ -6,25 +6,29 @@ Nothing to change here; gunicorn's settings are in gunicorn.conf.py at the root.
 import logging
 import math
 import os
-from collections.abc import Sequence
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from gunicorn import glogging
+from gunicorn import glogging, systemd
 from gunicorn.workers.gthread import ThreadWorker
 
-from service import health
+from service import health, ports
 from service.settings import Settings
 
 PROCESS_MEMORY = 128 * 2**20  # bytes that a process may come to use, and keep to under load
 MASTER_MEMORY = 64 * 2**20
 FEWEST = 2  # so that one process that restarts or hangs leaves another
 MOST = 16  # more belong on another machine
+HEALTH_THREADS = 4
 
 CGROUP = Path("/sys/fs/cgroup")
 
 
-class Processes(NamedTuple):
+@dataclass(frozen=True)
+class Processes:
     """How many processes, and why, for people."""
 
     count: int
@@ -35,9 +39,13 @@ def processes(settings: Settings) -> Processes:
     """How many processes of the web server this machine, or its part of one, can feed."""
     if settings.web_concurrency:
         return Processes(settings.web_concurrency, "WEB_CONCURRENCY")
-    cpus, memory = cpu_limit(), memory_limit()
+    return fitting(cpu_limit(), memory_limit())
+
+
+def fitting(cpus: float, memory: int | None) -> Processes:
+    """How many processes so many CPUs and bytes can feed."""
     wanted = min(max(FEWEST, math.ceil(cpus)), MOST)
-    why = f"{cpus:g} CPUs, at least {FEWEST} processes"
+    why = f"{cpus:g} CPUs, at least {FEWEST} and at most {MOST} processes"
     if memory is not None:
         fits = max(1, (memory - MASTER_MEMORY) // PROCESS_MEMORY)
         if fits < wanted:
@@ -47,7 +55,9 @@ def processes(settings: Settings) -> Processes:
 
 def cpu_limit(cgroup: Path = CGROUP) -> float:
     """CPUs that this process may use: its cgroup's quota, or those it is allowed to run on."""
-    allowed = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    allowed = float(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     quota = _read(cgroup / "cpu.max")
     if len(quota) < 2:  # version 1 of cgroups
         quota = _read(cgroup / "cpu/cpu.cfs_quota_us") + _read(cgroup / "cpu/cpu.cfs_period_us")
@@ -65,19 +75,61 @@ def memory_limit(cgroup: Path = CGROUP) -> int | None:
     return None
 
 
-def _read(path: Path) -> Sequence[str]:
+def _read(path: Path) -> list[str]:
     try:
         return path.read_text().split()
     except OSError:
         return []
 
 
+def refuse_taken_ports(arbiter: Any) -> None:
+    """Raises ports.Refused where gunicorn would try five times and then say little.
+
+    Not for a socket that is inherited, from systemd or from the master before this one.
+    """
+    if arbiter.master_pid or systemd.listen_fds(unset_environment=False):
+        return
+    for address in arbiter.cfg.address:
+        if isinstance(address, tuple):
+            host, port = address[:2]
+            hosts = ports.EVERYWHERE if host in ("", "::", "0.0.0.0") else (host,)
+            ports.refuse_taken(port, "python -m service web", hosts)
+
+
 class Worker(ThreadWorker):
-    """A gunicorn worker that tells /health/ready when it is about to stop."""
+    """A gunicorn worker whose health pages do not stand in line behind other requests.
+
+    While the database hangs, every thread waits for it: without a lane of their own the health
+    pages would time out, and a platform kill each process because of a fault elsewhere.
+    """
+
+    def init_process(self) -> None:
+        self.health_lane = ThreadPoolExecutor(HEALTH_THREADS, "health")
+        for listener in self.sockets:
+            if hasattr(socket, "TCP_DEFER_ACCEPT") and listener.FAMILY != socket.AF_UNIX:
+                # Linux hands over a connection together with its first bytes.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+        super().init_process()
+
+    def enqueue_req(self, conn: Any) -> None:
+        lane = self.health_lane if _asks_for_health(conn.sock) else self.tpool
+        future = lane.submit(self.handle, conn)
+        future.add_done_callback(
+            lambda done: self.method_queue.defer(self.finish_request, conn, done)
+        )
 
     def handle_exit(self, sig: int, frame: Any) -> None:
+        """Tell /health/ready that the process is about to stop."""
         health.draining.set()
         super().handle_exit(sig, frame)
+
+
+def _asks_for_health(connection: socket.socket) -> bool:
+    """Look at the bytes that are there, without taking them; TLS does not let us."""
+    try:
+        return connection.recv(11, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"GET /health"
+    except (OSError, ValueError):
+        return False
 
 
 class Logger(glogging.Logger):

@@ -7,11 +7,12 @@ in `.env.example`; then `settings().your_field` anywhere below an app context.
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
@@ -35,9 +36,11 @@ DOTENV = ROOT / ".env"
 # What `.env.example` holds instead of secrets. Refused outside development and tests.
 PLACEHOLDER = "change-me"
 SHORTEST_SECRET = 32
+URL_SCHEMES = ("postgresql", "postgresql+psycopg", "redis", "rediss", "https", "http")
 
 
-class Rate(NamedTuple):
+@dataclass(frozen=True)
+class Rate:
     """So many requests in so many seconds."""
 
     count: int
@@ -54,8 +57,13 @@ def _duration(value: Any) -> Any:
         return value
     if not (found := _DURATION.fullmatch(value.strip())):
         raise ValueError("must be a number and a unit, such as 500ms, 15m, 12h or 7d")
+    if not float(found[1]):
+        raise ValueError("must be longer than nothing")
     unit = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
-    return timedelta(seconds=float(found[1]) * unit)
+    try:
+        return timedelta(seconds=float(found[1]) * unit)
+    except OverflowError as error:
+        raise ValueError("is longer than anything lasts") from error
 
 
 def _rate(value: Any) -> Any:
@@ -94,6 +102,13 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return SecretStr(_url(value, ("redis", "rediss")))
 
 
+def _dsn(value: SecretStr) -> SecretStr:
+    parts = urlsplit(_url(value, ("https", "http")))
+    if not parts.username or not parts.path.strip("/"):
+        raise ValueError("must read like https://KEY@HOST/PROJECT")
+    return value
+
+
 def _origins(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -102,23 +117,23 @@ def _origins(value: Any) -> Any:
 
 def _origin(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+    if parts.scheme not in ("http", "https") or value != f"{parts.scheme}://{parts.netloc}":
         # "*" is refused too: browsers do not take it together with credentials.
         raise ValueError(f"{value!r} is no origin, such as https://app.example.com")
     return value
 
 
+def _is_strict(info: ValidationInfo) -> bool:
+    return info.data.get("app_env") not in ("development", "test")
+
+
 def _strong(value: SecretStr, info: ValidationInfo) -> SecretStr:
-    if info.data.get("app_env") in ("development", "test"):
-        return value
-    if PLACEHOLDER in value.get_secret_value():
-        raise ValueError("still holds the placeholder of .env.example")
-    if len(value.get_secret_value()) < SHORTEST_SECRET:
+    if _is_strict(info) and len(value.get_secret_value()) < SHORTEST_SECRET:
         raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 RateLimit = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
@@ -126,6 +141,7 @@ Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_origins)
 ]
 StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
+Dsn = Annotated[SecretStr, AfterValidator(_dsn)]
 
 
 class SettingsError(Exception):
@@ -156,7 +172,8 @@ class Settings(BaseSettings):
 
     # --- Process -------------------------------------------------------------------------
     app_env: Literal["production", "staging", "development", "test"] = Field(
-        "production", description="Where this runs. Forgetting it is safe."
+        "production",
+        description="production, staging, development or test. Forgetting it is safe.",
     )
     commit_sha: str = Field(
         "unknown",
@@ -171,7 +188,8 @@ class Settings(BaseSettings):
         description="The running version; read from the platform's own variable when unset.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="The least severe level that is written."
+        "INFO",
+        description="The least severe level that is written: DEBUG, INFO, WARNING or ERROR.",
     )
     log_format: Literal["json", "console"] | None = Field(
         None, description="json, or console for people. Default: console in development."
@@ -204,9 +222,7 @@ class Settings(BaseSettings):
     database_replica_url: DatabaseUrl | None = Field(
         None, description="A read replica; the primary answers for it when it is down."
     )
-    database_pool_size: int = Field(
-        5, ge=1, description="Connections that a process keeps open."
-    )
+    database_pool_size: int = Field(5, ge=1, description="Connections that a process keeps open.")
     database_pool_max: int = Field(
         20, ge=1, description="The most connections that a process opens."
     )
@@ -244,7 +260,7 @@ class Settings(BaseSettings):
     )
 
     # --- Observability -------------------------------------------------------------------
-    sentry_dsn: SecretStr | None = Field(None, description="Error reports; off without it.")
+    sentry_dsn: Dsn | None = Field(None, description="Error reports; off without it.")
     sentry_traces_sample_rate: float = Field(
         0, ge=0, le=1, description="The share of requests that are traced. Costs 250 µs each."
     )
@@ -268,6 +284,14 @@ class Settings(BaseSettings):
     # --- Yours ---------------------------------------------------------------------------
 
     # -------------------------------------------------------------------------------------
+
+    @field_validator("*")
+    @classmethod
+    def _is_no_placeholder(cls, value: Any, info: ValidationInfo) -> Any:
+        secret = value.get_secret_value() if isinstance(value, SecretStr) else ""
+        if PLACEHOLDER in secret and _is_strict(info):
+            raise ValueError("still holds the placeholder of .env.example")
+        return value
 
     @field_validator("database_pool_max")
     @classmethod
@@ -298,14 +322,14 @@ class Settings(BaseSettings):
         return (self.log_format or ("json" if self.is_production else "console")) == "json"
 
     @classmethod
-    def load(cls) -> Self:
+    def load(cls, dotenv: Path = DOTENV) -> Self:
         """Read the environment, the files that NAME_FILE variables name, and `.env`.
 
         Raises SettingsError with every problem at once.
         """
-        files, problems = _secret_files()
+        files, problems = _secret_files(environment(dotenv))
         try:
-            found = cls(**files)  # type: ignore[arg-type]
+            found = cls(_env_file=dotenv, **files)  # type: ignore[arg-type, call-arg]
         except ValidationError as error:
             problems += [_problem(details) for details in error.errors(include_url=False)]
         if problems:
@@ -318,10 +342,10 @@ def settings() -> Settings:
     return current_app.extensions["settings"]  # type: ignore[no-any-return]
 
 
-def environment() -> dict[str, str]:
+def environment(dotenv: Path = DOTENV) -> dict[str, str]:
     """`.env` under the process's own environment: what a child process is started with."""
-    dotenv = {name: value for name, value in dotenv_values(DOTENV).items() if value}
-    return dotenv | dict(os.environ)
+    values = {name: value for name, value in dotenv_values(dotenv).items() if value}
+    return values | dict(os.environ)
 
 
 def variable(name: str, field: FieldInfo) -> str:
@@ -344,8 +368,8 @@ def origin(name: str, field: FieldInfo) -> str:
     for each in names:
         if os.environ.get(each):
             return "environment" if each == names[0] else f"environment ({each})"
-        if os.environ.get(f"{each}_FILE"):
-            return f"file {os.environ[f'{each}_FILE']}"
+        if path := environment().get(f"{each}_FILE"):
+            return f"file {path}"
         if dotenv.get(each):
             return ".env"
     return "default"
@@ -356,7 +380,7 @@ def redacted(value: object) -> str:
     if not isinstance(value, SecretStr):
         return str(value)
     parts = urlsplit(value.get_secret_value())
-    if not parts.scheme or not parts.hostname:
+    if not parts.hostname or parts.scheme not in URL_SCHEMES:  # a key may look like a URL
         return "(set)"
     user = f"{parts.username}:***@" if parts.password else ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -370,16 +394,17 @@ def _secret_variables() -> Iterator[str]:
             yield name
 
 
-def _secret_files() -> tuple[dict[str, str], list[tuple[str, str]]]:
+def _secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """The secrets that NAME_FILE variables point to (/run/secrets/…), and what was wrong."""
     values: dict[str, str] = {}
     problems = []
     for name in _secret_variables():
         variable = f"{name.upper()}_FILE"
-        if not (path := os.environ.get(variable)):
+        if not (path := given.get(variable)):
             continue
-        if os.environ.get(name.upper()):
+        if given.get(name.upper()):
             problems.append((variable, f"contradicts {name.upper()}: set one of the two"))
+            continue
         try:
             values[name] = Path(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:

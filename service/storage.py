@@ -38,8 +38,13 @@ class Storage:
         self.region = region
         self._key_id = key_id
         self._secret = secret
-        # AWS wants the bucket in the host; other servers, which have one name, in the path.
-        self.url = f"{endpoint}/{bucket}" if endpoint else f"https://{bucket}.s3.{region}.amazonaws.com"
+        # AWS wants the bucket in the host, where its certificate has no room for a dot; other
+        # servers, which have one name, want it in the path.
+        host = f"s3.{region}.amazonaws.com"
+        in_path = endpoint or "." in bucket
+        self.url = (
+            f"{endpoint or f'https://{host}'}/{bucket}" if in_path else f"https://{bucket}.{host}"
+        )
 
     def upload_form(
         self, key: str, content_type: str, size: int, lifetime: timedelta, now: datetime
@@ -65,9 +70,7 @@ class Storage:
         fields["x-amz-signature"] = self._sign(fields["policy"], stamp)
         return Form(f"{self.url}/", fields)
 
-    def download_url(
-        self, key: str, filename: str, lifetime: timedelta, now: datetime
-    ) -> str:
+    def download_url(self, key: str, filename: str, lifetime: timedelta, now: datetime) -> str:
         """A URL that gives the file as an attachment, for so long."""
         stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         disposition = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
@@ -80,7 +83,9 @@ class Storage:
             "response-content-disposition": disposition,
         }
         url = urlsplit(f"{self.url}/{quote(key)}")
-        canonical = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items()))
+        canonical = "&".join(
+            f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items())
+        )
         request = f"GET\n{url.path}\n{canonical}\nhost:{url.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
         digest = hashlib.sha256(request.encode()).hexdigest()
         to_sign = f"{_ALGORITHM}\n{stamp}\n{self._scope(stamp)}\n{digest}"

@@ -23,6 +23,7 @@ from service.settings import Settings, settings
 
 _ALGORITHMS = ["HS256"]  # never from the token's own header: `none` is an algorithm too
 _SIGNATURE = 12  # bytes of a cursor's signature
+_LONGEST = 1024  # characters of a token; ours have 210, and 10,000 are kept, whoever sent them
 
 
 class Claims(NamedTuple):
@@ -58,7 +59,7 @@ def issue(user_id: UUID, generation: int) -> tuple[str, int]:
 
 def read(token: str) -> Claims | str:
     """What the token says, or why it is not accepted."""
-    if (found := _keys().verify(token)) is None:
+    if len(token) > _LONGEST or (found := _keys().verify(token)) is None:
         return "The access token is not valid."
     claims, expires_at = found
     return claims if time.time() < expires_at else "The access token has expired. Sign in again."

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
 from service import migrations
-from service.devservers import Postgres, spawn
+from service.devservers import Postgres
+from service.launcher import spawn
 from service.settings import ROOT, Settings, variable
 from tests.conftest import JWT_SECRET, make_settings
 
@@ -95,7 +96,8 @@ class Served:
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_LIMIT
         while not self._is_ready():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.lines[-30:]
+            assert self.process.poll() is None, self.lines[-30:]
+            assert time.monotonic() < deadline, self.lines[-30:]
             time.sleep(0.02)
 
     def stop(self) -> int:

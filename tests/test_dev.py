@@ -18,7 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.dev import Refused, web_port
+from service.dev import web_port
+from service.ports import Refused
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,7 +80,7 @@ def supervisor(**children: str) -> list[str]:
     code = f"""
         import os, sys
         from pathlib import Path
-        from service.dev import Supervisor
+        from service.supervisor import Supervisor
         supervisor = Supervisor(Path.cwd(), dict(os.environ, PYTHONUNBUFFERED="1"))
         for name, code in {children!r}.items():
             supervisor.start(name, [sys.executable, "-c", code])

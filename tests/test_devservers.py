@@ -17,7 +17,9 @@ import psycopg
 import pytest
 import redis
 
-from service.devservers import Postgres, Redis, Server, ServerError, spawn
+from service.devserver import Server, ServerError
+from service.devservers import Postgres, Redis
+from service.launcher import spawn
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,4 +13,6 @@ def seed() -> None:
         for number in range(1, 21):
             for user in session.scalars(select(User).order_by(User.id)):
                 body = f"{user.name} wrote this so that there is something to look at."
-                session.add(Post(author_id=user.id, title=f"{user.name}'s post {number}", body=body))
+                session.add(
+                    Post(author_id=user.id, title=f"{user.name}'s post {number}", body=body)
+                )

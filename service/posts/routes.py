@@ -4,7 +4,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
-from service.db import session
+from service.db import insert, session
 from service.openapi import describe
 from service.posts.models import Post
 from service.posts.schemas import PostBody, PostOut, PostPatch, PostQuery
@@ -32,8 +32,7 @@ def index() -> Response:
 def create() -> Response:
     """Write a post."""
     user, body = current_user(), PostBody.read()
-    post = Post(author_id=user.id, title=body.title, body=body.body)
-    session.add(post)
+    post = insert(Post, author_id=user.id, title=body.title, body=body.body)
     session.commit()
     return PostOut.response(post, 201, {"Location": f"/api/posts/{post.id}"})
 

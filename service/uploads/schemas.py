@@ -10,7 +10,10 @@ from service.uploads.models import LARGEST
 
 
 class UploadBody(Body):
-    filename: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^/\\]+$")]
+    filename: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=255, pattern=r"^[^/\\\x00-\x1f\x7f]+$"),
+    ]
     content_type: Annotated[
         str, StringConstraints(max_length=100, pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$")
     ]

@@ -13,7 +13,8 @@ from service.users.models import User
 
 def current_user() -> Row[Any]:
     """The user of the request's token: a row, to be shown. Raises Unauthorized."""
-    if (user := g.get("user")) is None:
+    user: Row[Any] | None = g.get("user")
+    if user is None:
         claims = tokens.of_request()
         if claims is None:
             raise Unauthorized("Sign in: send an access token as Authorization: Bearer.")

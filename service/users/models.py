@@ -39,7 +39,7 @@ class User(Model):
         address.
         """
         user = session.scalars(select(cls).where(cls.email == email.lower())).one_or_none()
-        if not passwords.matches(user and user.password_hash, password) or user is None:
+        if not passwords.matches(user.password_hash if user else None, password) or user is None:
             raise Unauthorized("The e-mail address or the password is wrong.")
         if passwords.is_outdated(user.password_hash):
             user.password_hash = passwords.hash(password)

@@ -118,9 +118,7 @@ def test_a_list_is_of_one_author(alice: Person, bob: Person) -> None:
         ("cursor=%00", "cursor"),
     ],
 )
-def test_a_query_that_is_not_valid_is_refused(
-    charlie: FlaskClient, query: str, field: str
-) -> None:
+def test_a_query_that_is_not_valid_is_refused(charlie: FlaskClient, query: str, field: str) -> None:
     response = charlie.get(f"/api/posts?{query}")
     assert response.status_code == 422
     assert [error["field"] for error in response.get_json()["errors"]] == [field]

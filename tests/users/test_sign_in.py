@@ -50,6 +50,7 @@ def test_nobodys_hash_is_made_like_all_others() -> None:
 
 def test_a_password_hashed_with_old_parameters_is_hashed_anew(app: Flask, alice: Person) -> None:
     from argon2 import PasswordHasher
+
     from service.db import session
     from service.users.models import User
 

@@ -1,0 +1,102 @@
+"""Connections to PostgreSQL: tried again while it restarts, given up on while it hangs or is gone.
+
+Nothing to change here; retries and time-outs are settings.
+"""
+
+import random
+import re
+import time
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+CONNECT_TIMEOUT = 2  # seconds; libpq takes no less
+RETRY_FOR = 4  # seconds after which no further try begins
+FAIL_FAST = 1  # seconds between tries to connect, after all tries have failed
+OVERTIME = 1  # seconds after its time-out that a statement has to be cancelled by the server
+
+# A wrong password, role or database does not get right by trying again. There is nothing but
+# words to tell it by: libpq has no SQLSTATE of a connection that was not made. A server that
+# speaks another language than English costs some more tries, no more.
+_HOPELESS = re.compile(
+    r"password authentication failed|no password supplied|no pg_hba.conf entry"
+    r'|(role|database) ".*" does not exist|permission denied for database'
+)
+
+
+class Hung(psycopg.OperationalError):
+    """The server holds the connection and does not answer."""
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection that waits for so many seconds of patience, and is closed then.
+
+    The statement time-out is kept by the server, so not by one that hangs; and its machine goes
+    on to acknowledge what TCP sends.
+    """
+
+    patience: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Do what `gen` does. Raises Hung when that takes longer than patience."""
+        try:
+            return super().wait(gen, interval, timeout or self.patience)
+        except psycopg.OperationalError as error:
+            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                raise
+            self.pgconn.finish()
+            raise Hung("the server does not answer") from error
+
+
+def connect(*args: Any, patience: float, **kwargs: Any) -> Connection:
+    """A connection in autocommit. Raises psycopg.OperationalError."""
+    connection = Connection.connect(*args, autocommit=True, **kwargs)
+    connection.patience = patience
+    return connection
+
+
+def is_hopeless(error: BaseException) -> bool:
+    """Whether to connect fails for a reason that trying again does not change."""
+    return _HOPELESS.search(str(error)) is not None
+
+
+class Connector:
+    """Opens connections for a pool: tries again while PostgreSQL restarts, then fails fast."""
+
+    def __init__(self, retries: int, statement_timeout: float) -> None:
+        self.retries = retries
+        self.statement_timeout = statement_timeout
+        self.is_down = False
+        self.tried_at = 0.0  # monotonic seconds
+
+    def __call__(self, dialect: Any, record: Any, args: Any, kwargs: Any) -> Connection:
+        """Connect, as SQLAlchemy's event `do_connect`. Raises psycopg.OperationalError."""
+        if self.is_down:
+            if time.monotonic() - self.tried_at < FAIL_FAST:
+                raise psycopg.OperationalError("not tried: the database was down a moment ago")
+            self.tried_at = time.monotonic()  # one thread tries, and the others go on failing
+        try:
+            connection = self._connect(args, kwargs)
+            # Not in `options`, which PgBouncer refuses. Behind it, set it for the role as well.
+            connection.execute(f"SET statement_timeout = {int(self.statement_timeout * 1000)}")
+        except psycopg.OperationalError:
+            self.is_down, self.tried_at = True, time.monotonic()
+            raise
+        self.is_down = False
+        return connection
+
+    def _connect(self, args: Any, kwargs: Any) -> Connection:
+        pause, give_up = 0.1, time.monotonic() + RETRY_FOR
+        tries = 1 if self.is_down else 1 + self.retries
+        while True:
+            tries -= 1
+            try:
+                return connect(*args, patience=self.statement_timeout + OVERTIME, **kwargs)
+            except psycopg.OperationalError as error:
+                if not tries or time.monotonic() > give_up or is_hopeless(error):
+                    raise
+            # 0.1, 0.2, 0.4, 0.8, 1.6 s, each between half and whole: 16 clients that lost
+            # their connection together do not come back together.
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+            pause *= 2

@@ -1,0 +1,149 @@
+"""Several processes in one terminal: their output, their end, and that none is left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO
+
+from service.devserver import Server
+from service.launcher import spawn
+
+GRACE = 30.0  # seconds from SIGTERM to SIGKILL: SHUTDOWN_GRACE and a little
+WIDTH = 9  # of a name: "scheduler"
+COLOURS = (36, 33, 35, 32, 34, 31)
+
+
+@dataclass(frozen=True)
+class Exited:
+    """A process came to its end; `code` is subprocess's: negative for a signal."""
+
+    name: str
+    code: int
+
+    def __str__(self) -> str:
+        if self.code < 0:
+            return f"{self.name} was killed by {signal.Signals(-self.code).name}"
+        return f"{self.name} exited with {self.code}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A signal asks us to stop."""
+
+    signal: int
+
+
+class Supervisor:
+    """Processes, their output and their end. Threads watch; the main thread starts and decides."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+        self.root = root
+        self.environment = environment
+        self.stopping = threading.Event()
+        # The one queue that a signal handler may use.
+        self._events: SimpleQueue[Exited | Asked] = SimpleQueue()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._servers: Sequence[Server] = ()
+        self._threads: list[threading.Thread] = []
+        self._output = threading.Lock()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _: self._events.put(Asked(received)))
+
+    def serve(self, *servers: Server) -> None:
+        """Start the servers, together. Raises ServerError."""
+        self._servers = servers
+        for server in servers:
+            server.launch()
+        for server in servers:
+            server.wait()
+            self.in_background(self._watch, server.name, server.process)
+
+    def start(self, name: str, command: Sequence[str]) -> None:
+        process = spawn(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        colour = COLOURS[len(self._processes) % len(COLOURS)]
+        self._processes[name] = process
+        relay = self.in_background(self._relay, name, process.stdout, colour)
+        self._threads.append(self.in_background(self._watch, name, process, relay))
+
+    def follow(self, until: str | None = None) -> int | None:
+        """Return None once the process `until` ended well, else the exit code of all this."""
+        event = self._events.get()
+        if isinstance(event, Asked):
+            self.say("Stopping …")
+            return 0
+        if event == Exited(until or "", 0):
+            return None
+        self.say(f"{event}: stopping the rest.")
+        return 1
+
+    def stop(self) -> None:
+        """Stop the processes together, then the servers. A Ctrl-C meanwhile kills the processes."""
+        self.stopping.set()
+        self._signal_all(signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        while any(process.poll() is None for process in self._processes.values()):
+            try:
+                event = self._events.get(timeout=max(0.1, deadline - time.monotonic()))
+            except Empty:
+                event = Asked(signal.SIGINT)
+            if event == Asked(signal.SIGINT):
+                self._signal_all(signal.SIGKILL)
+        for server in self._servers:
+            server.stop()
+        for thread in self._threads:
+            thread.join(timeout=2)
+
+    def say(self, text: str) -> None:
+        for line in text.splitlines():
+            self._print("dev", line.encode(), 1)
+
+    def in_background(self, function: Callable[..., None], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
+        thread.start()
+        return thread
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(number)
+
+    def _watch(
+        self, name: str, process: subprocess.Popen[bytes], relay: threading.Thread | None = None
+    ) -> None:
+        code = process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it left behind in its session
+        if relay:
+            relay.join(timeout=2)  # its last words come before ours
+        self._events.put(Exited(name, code))
+
+    def _relay(self, name: str, lines: IO[bytes], colour: int) -> None:
+        for line in lines:  # the last one may lack its end
+            self._print(name, line.rstrip(b"\r\n"), colour)
+
+    def _print(self, name: str, line: bytes, colour: int) -> None:
+        prefix = f"{name:{WIDTH}}| "
+        if sys.stdout.isatty() and not self.environment.get("NO_COLOR"):
+            prefix = f"\033[{colour}m{prefix}\033[0m"
+        with self._output:
+            try:
+                sys.stdout.buffer.write(prefix.encode() + line + b"\n")
+                sys.stdout.buffer.flush()
+            except OSError:  # the terminal or the reader of our pipe is gone
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                self._events.put(Asked(signal.SIGHUP))

@@ -1,0 +1,51 @@
+"""One browser, and a service in development with demo data, whose Redis may be stopped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from service import demo
+from service.app import create_app
+from service.devservers import Postgres, Redis
+from tests.browser.browser import Browser
+from tests.conftest import make_settings
+from tests.serving import Served, own_database
+
+
+@pytest.fixture(scope="package")
+def own_redis(folder: Path) -> Iterator[Redis]:
+    with Redis(folder / "browser-redis") as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def served(postgres: Postgres, own_redis: Redis) -> Iterator[Served]:
+    database_url = own_database(postgres)
+    settings = make_settings(database_url, own_redis.url)
+    app = create_app(settings, "seed")
+    demo.seed(app, settings)
+    app.extensions["database"].engine.dispose()
+    with Served(
+        database_url,
+        own_redis.url,
+        APP_ENV="development",
+        WEB_CONCURRENCY="1",
+        RATE_LIMIT_LOGIN="2 per hour",
+    ) as server:
+        yield server
+        server.kill()  # in order it would wait 2 s for the browser to let go of its connections
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with Browser() as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def not_limited(own_redis: Redis) -> None:
+    """No test has signed in yet."""
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.flushdb()

@@ -1,0 +1,98 @@
+"""PgBouncer in transaction mode before PostgreSQL, as many hosters have it."""
+
+import os
+import pwd
+import shutil
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from service.devservers import Postgres, Redis
+from service.launcher import spawn
+from tests.chaos.load import Load, Record, figures
+from tests.chaos.traffic import Traffic, assert_right_or_503
+from tests.serving import Served, free_port, own_database
+from tests.waiting import until
+
+# Fewer connections to PostgreSQL than clients: each transaction gets another one.
+SETTINGS = """
+[databases]
+* = host=127.0.0.1 port={port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = users.txt
+pool_mode = transaction
+default_pool_size = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def database_url(server: Postgres) -> str:
+    return own_database(server)
+
+
+@pytest.fixture(scope="module")
+def pgbouncer(server: Postgres, database_url: str) -> Iterator[str]:
+    """The URL of the database through PgBouncer."""
+    listen, folder = free_port(), server.folder / "pgbouncer"
+    folder.mkdir()
+    (folder / "users.txt").write_text(f'"postgres" "{server.password}"\n')
+    (folder / "pgbouncer.ini").write_text(SETTINGS.format(port=server.port, listen=listen))
+    url = database_url.replace(f":{server.port}/", f":{listen}/")
+    with (folder / "log").open("wb") as log:
+        process = spawn([program(), "pgbouncer.ini"], account=nobody(), cwd=folder, stderr=log)
+        until(lambda: accepts(url))
+        yield url
+        process.terminate()
+        process.wait()
+
+
+def program() -> str:
+    found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert found, "PgBouncer is not installed: apt install pgbouncer, or brew install pgbouncer"
+    return found
+
+
+def nobody() -> tuple[int, int] | None:
+    """Who it runs as if we are root, which it refuses."""
+    found = pwd.getpwnam("nobody")
+    return (found.pw_uid, found.pw_gid) if os.geteuid() == 0 else None
+
+
+def accepts(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_it_works_without_prepared_statements(
+    pgbouncer: str, database_url: str, redis_server: Redis, record_property: Record
+) -> None:
+    with Served(pgbouncer, redis_server.url, DATABASE_PREPARED_STATEMENTS="false") as served:
+        load = mixed_load(served)
+    assert figures(record_property, "without prepared statements", load.outcomes).total() == 0
+    assert {outcome.status for outcome in load.outcomes} == {200, 201}
+    assert_right_or_503(load.of("POST"), database_url)
+
+
+def test_prepared_statements_fail(
+    pgbouncer: str, redis_server: Redis, record_property: Record
+) -> None:
+    """The control."""
+    with Served(pgbouncer, redis_server.url, DATABASE_PREPARED_STATEMENTS="true") as served:
+        load = mixed_load(served)
+    assert figures(record_property, "prepared statements", load.outcomes).total() > 0
+
+
+def mixed_load(served: Served) -> Load:
+    traffic = Traffic(served)
+    makers = [traffic.list_posts, traffic.show_post, traffic.write_post, traffic.edit_post]
+    with Load(served.port, *makers) as load:
+        load.wait_for_more(1000)
+    return load

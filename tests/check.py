@@ -1,0 +1,213 @@
+"""`make check`: all that can be looked at without Docker, several things at once.
+
+Add a check: a line in CHECKS, its command; or a function in OURS that prints what is wrong.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+from alembic import command
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from sqlalchemy import create_engine
+
+from service.devservers import Postgres
+from service.settings import ROOT
+
+AT_ONCE = 2  # more only get in each other's way on a small machine
+
+# Of squawk's rules, those that do not hold here. One revision may do what a rule forbids, with a
+# line of its own that says why: "# squawk allows ban-drop-table: nothing reads it since 2.0".
+NO_SQUAWK = (
+    "require-lock-timeout",  # `python -m service migrate` sets both
+    "require-statement-timeout",
+    "prefer-bigint-over-int",  # keys are UUIDs; what an int counts here stays small
+    "prefer-text-field",  # a length in the schema is the model's choice
+    "transaction-nesting",  # how Alembic's autocommit_block() is spelt in SQL
+    "ban-uncommitted-transaction",
+)
+_ALLOWED = re.compile(r"^# squawk allows ([\w-]+): .", re.M)
+
+Say = Iterator[str]
+
+
+def program(name: str, *arguments: str) -> list[str]:
+    return [str(Path(sys.executable).parent / name), *arguments]
+
+
+def own(name: str) -> list[str]:
+    return [sys.executable, "-m", "tests.check", name]
+
+
+CHECKS = {  # the slow ones first
+    "types": program("mypy"),
+    "migrations": own("migrations"),
+    "layers": [sys.executable, "-m", "pytest", "-p", "no:randomly", "tests/test_layers.py"],
+    "lint": program("ruff", "check", "."),
+    "format": program("ruff", "format", "--check", "."),
+    "dependencies": program("deptry", "."),
+    "spelling": program("typos"),
+    "locks": own("locks"),
+    "line endings": own("endings"),
+}
+
+
+class Result(NamedTuple):
+    name: str
+    ok: bool
+    output: str
+    seconds: float
+
+
+def run(name: str) -> Result:
+    began = time.monotonic()
+    ended = subprocess.run(
+        CHECKS[name], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return Result(name, ended.returncode == 0, ended.stdout, time.monotonic() - began)
+
+
+def main() -> int:
+    """Run all checks; print a line for each and what the failed ones said. 1 if one failed."""
+    failed = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for result in pool.map(run, CHECKS):
+            mark = "ok    " if result.ok else "FAILED"
+            print(f"{mark}  {result.name:14}{result.seconds:6.1f} s", flush=True)
+            failed += [] if result.ok else [result]
+    for result in failed:
+        print(f"\n--- {result.name}\n{result.output.strip()}")
+    return 1 if failed else 0
+
+
+def migrations(root: Path = ROOT) -> Say:
+    """What the models have and the revisions do not, and statements that lock a live table."""
+    config = Config(toml_file=root / "pyproject.toml", stdout=StringIO())
+    with tempfile.TemporaryDirectory(prefix="service-check-") as folder:
+        with Postgres(Path(folder) / "postgres", options={"fsync": "off"}) as server:
+            yield from differences(config, server.create_database("check"))
+        for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions())):
+            allowed = _ALLOWED.findall(Path(script.path).read_text())
+            path = Path(folder) / f"{script.revision}.sql"
+            yield from locks_of(statements(script.module.upgrade), path, allowed)
+
+
+def differences(config: Config, url: str) -> Say:
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        try:
+            command.check(config)
+        except CommandError as error:
+            yield f"a revision is missing: {error}"
+    engine.dispose()
+
+
+def statements(upgrade: Callable[[], None]) -> str:
+    """A revision's way up, as SQL."""
+    sql = StringIO()
+    options = {"as_sql": True, "output_buffer": sql}
+    context = MigrationContext.configure(dialect_name="postgresql", opts=options)
+    with Operations.context(context), context.begin_transaction():
+        upgrade()
+    return sql.getvalue()
+
+
+def locks_of(source: str, path: Path, allowed: Sequence[str] = ()) -> Say:
+    """What squawk says of statements that are to be run on a live database."""
+    path.write_text(source)
+    exclude = f"--exclude={','.join([*NO_SQUAWK, *allowed])}"
+    arguments = ("--assume-in-transaction", "--pg-version=14.0", exclude, str(path))
+    ended = subprocess.run(
+        program("squawk", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if ended.returncode != 0:
+        yield ended.stdout
+
+
+_PIN = re.compile(
+    r"^([\w.\[\],-]+)==([^\s;]+)[^\n]*\\\n((?:    --hash=sha256:\w{64}[^\n]*\n)+)", re.M
+)
+_HEADED = re.compile(r"^\w", re.M)
+
+
+def locks(root: Path = ROOT) -> Say:
+    """Where the lock files do not do what pyproject.toml asks for."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted = project["project"]["dependencies"]
+    users = dict(read_lock(root / "requirements.txt"))
+    makers = dict(read_lock(root / "requirements-dev.txt"))
+    yield from unmet("requirements.txt", users, wanted)
+    yield from unmet("requirements-dev.txt", makers, wanted + project["dependency-groups"]["dev"])
+    for name, version in users.items():
+        if makers.get(name) != version:
+            yield f"requirements-dev.txt has {name} {makers.get(name)}, requirements.txt {version}"
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        yield from oddities(name, (root / name).read_text())
+
+
+def read_lock(path: Path) -> Iterator[tuple[str, str]]:
+    for name, version, _ in _PIN.findall(path.read_text()):
+        yield canonicalize_name(name.partition("[")[0]), version
+
+
+def unmet(file: str, pinned: dict[str, str], wanted: Sequence[str]) -> Say:
+    for requirement in map(Requirement, wanted):
+        version = pinned.get(canonicalize_name(requirement.name))
+        if version is None or Version(version) not in requirement.specifier:
+            yield f"{file} has {requirement.name} {version}, wanted is {requirement}: make lock"
+
+
+def oddities(file: str, source: str) -> Say:
+    """Lines without hashes, and addresses: an index is the business of who installs."""
+    if len(_PIN.findall(source)) != len(_HEADED.findall(source)):
+        yield f"{file} has lines without a version and hashes: make lock"
+    if "://" in source or re.search(r"^-", source, re.M):
+        yield f"{file} has an address or an option: make lock"
+
+
+def endings(root: Path = ROOT) -> Say:
+    """Text files with the line ends of Windows, or without an end."""
+    for path in text_files(root):
+        raw = path.read_bytes()
+        if b"\0" not in raw and (b"\r" in raw or (raw and not raw.endswith(b"\n"))):
+            yield f"{path}: lines end in LF, the last one too"
+
+
+def text_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            yield path
+        elif path.name in (".ci", ".github") or not path.name.startswith((".", "__pycache__")):
+            yield from text_files(path)
+
+
+OURS: dict[str, Callable[[], Say]] = {
+    "migrations": migrations,
+    "locks": locks,
+    "endings": endings,
+}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(main())
+    problems = list(OURS[sys.argv[1]]())
+    print("\n".join(problems))
+    sys.exit(1 if problems else 0)

@@ -1,0 +1,101 @@
+"""What `make check` finds: each of our own checks reports a tree that is wrong."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import op
+from alembic.config import Config
+from sqlalchemy import Column, Integer, Table
+
+from service.db import Model
+from service.devservers import Postgres
+from service.settings import ROOT
+from tests.check import CHECKS, OURS, differences, endings, locks, locks_of, statements
+
+PROJECT = """
+[project]
+dependencies = ["flask>=3.1"]
+[dependency-groups]
+dev = ["pytest>=9"]
+"""
+HASH = f" \\\n    --hash=sha256:{'0' * 64}\n"
+FLASK, PYTEST = f"flask==3.1.3{HASH}", f"pytest==9.0{HASH}"
+
+
+@pytest.mark.parametrize(
+    ("users", "makers", "said"),
+    [
+        (FLASK, FLASK + PYTEST, []),
+        (PYTEST, FLASK + PYTEST, ["requirements.txt has flask None, wanted is flask>=3.1"]),
+        (FLASK.replace("3.1.3", "3.0.1"), FLASK + PYTEST, ["flask 3.0.1", "flask 3.1.3"]),
+        (FLASK, FLASK, ["requirements-dev.txt has pytest None"]),
+        (FLASK + "click==8.1\n", FLASK + PYTEST, ["lines without a version and hashes"]),
+        (f"--index-url https://x.test\n{FLASK}", FLASK + PYTEST, ["has an address or an option"]),
+    ],
+)
+def test_a_lock_file_that_is_out_of_step_is_reported(
+    tmp_path: Path, users: str, makers: str, said: list[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "requirements.txt").write_text(users)
+    (tmp_path / "requirements-dev.txt").write_text(makers)
+    found = list(locks(tmp_path))
+    assert len(found) == len(said)
+    assert all(part in problem for part, problem in zip(said, found, strict=True))
+
+
+def add_index() -> None:
+    op.create_index("ix_users_name", "users", ["name"])
+
+
+def add_index_concurrently() -> None:
+    with op.get_context().autocommit_block():
+        op.create_index(
+            "ix_users_name", "users", ["name"], postgresql_concurrently=True, if_not_exists=True
+        )
+
+
+def add_table() -> None:
+    op.create_table("things", sa.Column("id", sa.Uuid(), primary_key=True))
+    op.create_index("ix_things_id", "things", ["id"])
+
+
+def drop_table() -> None:
+    op.drop_table("users")
+
+
+def test_a_migration_that_would_lock_a_live_table_is_reported(tmp_path: Path) -> None:
+    def report(upgrade: object, allowed: tuple[str, ...] = ()) -> str:
+        assert callable(upgrade)
+        return "".join(locks_of(statements(upgrade), tmp_path / "x.sql", allowed))
+
+    assert "require-concurrent-index-creation" in report(add_index)
+    assert "ban-drop-table" in report(drop_table)
+    assert report(drop_table, ("ban-drop-table",)) == ""
+    assert report(add_index_concurrently) == report(add_table) == ""
+
+
+def test_a_model_without_its_revision_is_reported(postgres: Postgres) -> None:
+    url = postgres.create_database("differences")
+    table = Table("forgotten", Model.metadata, Column("id", Integer, primary_key=True))
+    try:
+        config = Config(toml_file=ROOT / "pyproject.toml")
+        assert "forgotten" in "".join(differences(config, url))
+    finally:
+        Model.metadata.remove(table)
+
+
+def test_other_line_ends_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_bytes(b"one\ntwo\n")
+    (tmp_path / "picture.png").write_bytes(b"\0\r\n")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "theirs.txt").write_bytes(b"\r\n")
+    (tmp_path / "windows.txt").write_bytes(b"one\r\n")
+    (tmp_path / "open.txt").write_bytes(b"one")
+    found = [problem.partition(":")[0] for problem in endings(tmp_path)]
+    assert found == [str(tmp_path / "open.txt"), str(tmp_path / "windows.txt")]
+
+
+def test_every_check_of_our_own_is_run() -> None:
+    assert {command[-1] for command in CHECKS.values() if "tests.check" in command} == set(OURS)

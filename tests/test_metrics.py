@@ -1,0 +1,132 @@
+"""Metrics: their names and labels, who may read them, and that processes are added up."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from service.app import create_app
+from service.settings import Settings
+from tests.serving import Served
+
+TOKEN = "a token of the tests, long enough for production"
+NAMES = {
+    "http_requests": {"method", "route", "status"},
+    "http_request_duration_seconds": {"method", "route", "le"},
+    "http_requests_in_flight": set(),
+    "database_pool_in_use": set(),
+    "database_pool_max": set(),
+    "database_pool_wait_seconds": set(),
+    "rate_limited_requests": {"rule"},
+    "rate_limiter_fallbacks": {"rule"},
+    "build_info": {"version"},
+}
+
+Samples = dict[tuple[str, tuple[str, ...]], float]
+
+
+def read(text: str) -> Samples:
+    """The value of each (name, label values in the order of their names)."""
+    found: Samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            values = tuple(value for _, value in sorted(sample.labels.items()))
+            found[sample.name, values] = sample.value
+    return found
+
+
+def client_with(settings: Settings, **changes: object) -> FlaskClient:
+    return create_app(settings.model_copy(update=changes)).test_client()
+
+
+def test_names_and_labels_are_as_promised(client: FlaskClient) -> None:
+    client.get("/nothing")
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+    }
+    assert set(NAMES) <= set(families)
+    for name, labels in NAMES.items():
+        found = {label for sample in families[name].samples for label in sample.labels}
+        assert found <= labels, name
+        assert families[name].documentation.endswith("."), name
+
+
+def test_unknown_paths_and_methods_share_a_label(client: FlaskClient) -> None:
+    before = read(client.get("/metrics").text)
+    for path in ("/wp-login.php", "/a/b/c", "/nothing"):
+        client.get(path)
+    client.open("/nothing", method="BREW")
+    after = read(client.get("/metrics").text)
+    get, other = ("http_requests_total", ("GET", "unmatched", "4xx")), ("OTHER", "unmatched", "4xx")
+    assert after[get] - before.get(get, 0) == 3
+    assert after["http_requests_total", other] - before.get(("http_requests_total", other), 0) == 1
+    assert not any("wp-login" in value for _, values in after for value in values)
+
+
+def test_a_route_is_labelled_by_its_rule_and_not_by_its_path(client: FlaskClient) -> None:
+    client.get("/api/posts/0199a0a0-0000-7000-8000-000000000000")
+    key = ("http_requests_total", ("GET", "/api/posts/<uuid:id>", "4xx"))
+    assert read(client.get("/metrics").text)[key] >= 1
+
+
+def test_health_is_not_counted(client: FlaskClient) -> None:
+    client.get("/health/live")
+    assert "/health" not in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("environment", "token", "header", "status"),
+    [
+        ("production", None, None, 404),
+        ("staging", None, None, 404),
+        ("development", None, None, 200),
+        ("production", TOKEN, None, 401),
+        ("production", TOKEN, "Bearer wrong", 401),
+        ("production", TOKEN, f"Basic {TOKEN}", 401),
+        ("production", TOKEN, "Bearer ä", 401),
+        ("development", TOKEN, None, 401),
+        ("production", TOKEN, f"Bearer {TOKEN}", 200),
+    ],
+)
+def test_only_who_has_the_token_may_read_them(
+    settings: Settings, environment: str, token: str | None, header: str | None, status: int
+) -> None:
+    client = client_with(settings, app_env=environment, metrics_token=token and SecretStr(token))
+    headers = {"Authorization": header.encode().decode("latin-1")} if header else {}
+    response = client.get("/metrics", headers=headers)
+    assert response.status_code == status
+    assert response.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
+    assert ("http_requests" in response.text) == (status == 200)
+
+
+def test_requests_of_all_processes_are_added_up(settings: Settings) -> None:
+    urls = [settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()]
+    with (
+        Served(*urls, WEB_CONCURRENCY="2", COMMIT_SHA="abc123") as web,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        sent = 0
+        while counting(web) < 2 and sent < 1000:
+            list(pool.map(lambda _: web.request("GET", "/openapi.json"), range(20)))
+            sent += 20
+        answers = [web.request("GET", "/metrics").body.decode() for _ in range(8)]
+    key = ("http_requests_total", ("GET", "/openapi.json", "2xx"))
+    assert sent < 1000
+    assert [read(answer)[key] for answer in answers] == [sent] * 8
+    assert read(answers[0])["build_info", ("abc123",)] == 1
+
+
+def counting(web: Served) -> int:
+    """How many of its processes have answered requests: each counts in a file of its own."""
+    paths = [
+        Path(file.path)
+        for worker in psutil.Process(web.process.pid).children()
+        for file in worker.open_files()
+        if file.path.endswith(f"counter_{worker.pid}.db")
+    ]
+    return sum(b"/openapi.json" in path.read_bytes() for path in paths)

@@ -1,0 +1,199 @@
+"""Migrations: every revision up and down, `migrate` from many places, what stands in its way."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from pydantic import SecretStr
+from sqlalchemy import Connection, NullPool, create_engine, text
+from structlog.testing import capture_logs
+
+from service import migrations
+from service.devservers import Postgres
+from service.migrations import MigrationError, compare, migrate, read
+from service.settings import ROOT, Settings
+from tests.conftest import FAST, JWT_SECRET, make_settings
+from tests.serving import surroundings
+from tests.waiting import until
+
+CONFIG = Config(toml_file=ROOT / "pyproject.toml")
+REVISIONS = [each.revision for each in ScriptDirectory.from_config(CONFIG).walk_revisions()][::-1]
+NO_REDIS = "redis://127.0.0.1:1/0"
+
+# All that a revision may make: columns, constraints, indexes.
+CATALOG = """
+SELECT table_name || '.' || column_name, concat(data_type, is_nullable, column_default)
+  FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+  WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+"""
+
+
+@pytest.fixture
+def empty(postgres: Postgres) -> Settings:
+    """Settings of a database of the test's own, with nothing in it."""
+    return make_settings(postgres.create_database(f"migrate_{uuid4().hex}"), NO_REDIS)
+
+
+@pytest.fixture
+def connection(empty: Settings) -> Iterator[Connection]:
+    engine = create_engine(empty.database_url.get_secret_value(), poolclass=NullPool)
+    with engine.connect() as opened:
+        CONFIG.attributes["connection"] = opened
+        yield opened
+
+
+def catalog(connection: Connection) -> set[tuple[str, str]]:
+    found = {(name, definition) for name, definition in connection.execute(text(CATALOG))}
+    connection.commit()
+    return {row for row in found if "alembic_version" not in row[0]}
+
+
+def test_every_revision_goes_up_down_and_up_again(connection: Connection) -> None:
+    before = catalog(connection)
+    for revision in REVISIONS:
+        command.upgrade(CONFIG, revision)
+        after = catalog(connection)
+        assert after != before
+        command.downgrade(CONFIG, "-1")
+        assert catalog(connection) == before
+        command.upgrade(CONFIG, revision)
+        assert catalog(connection) == after
+        before = after
+
+
+def test_the_models_are_what_the_revisions_make(connection: Connection) -> None:
+    command.upgrade(CONFIG, "head")
+    command.check(CONFIG)
+
+
+def test_constraints_are_named_by_the_convention(connection: Connection) -> None:
+    """As `Model` names them: a revision that leaves a name out gets PostgreSQL's."""
+    command.upgrade(CONFIG, "head")
+    names = {name for name, _ in catalog(connection) if "." not in name}
+    assert len(names) > len(REVISIONS)
+    assert [name for name in names if not re.match(r"(ix|uq|ck|fk|pk)_[a-z]", name)] == []
+
+
+def run_migrate(settings: Settings) -> "subprocess.Popen[str]":
+    env = surroundings() | {
+        "APP_ENV": "test",
+        "LOG_FORMAT": "json",
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "REDIS_URL": NO_REDIS,
+        "JWT_SECRET": JWT_SECRET,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "service", "migrate"],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_four_at_once_migrate_once(empty: Settings) -> None:
+    started = [run_migrate(empty) for _ in range(4)]
+    outputs = [process.communicate(timeout=60)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, outputs
+    assert sum("schema migrated" in output for output in outputs) == 1
+    assert sum("schema is up to date" in output for output in outputs) == 3
+
+
+def test_a_schema_from_the_future_is_left_alone_with_a_warning(
+    empty: Settings, connection: Connection
+) -> None:
+    """So that a release can be rolled back."""
+    migrate(empty)
+    connection.execute(text("UPDATE alembic_version SET version_num = 'from_tomorrow'"))
+    connection.commit()
+    with capture_logs() as events:
+        migrate(empty)
+    assert [event["log_level"] for event in events] == ["warning"]
+    assert events[0]["schema"] == "from_tomorrow"
+
+
+def test_a_wrong_password_is_said_at_once_and_not_shown(empty: Settings) -> None:
+    url = empty.database_url.get_secret_value()
+    wrong = url.replace(url.split(":")[2].split("@")[0], "very-wrong-password")
+    process = run_migrate(empty.model_copy(update={"database_url": SecretStr(wrong)}))
+    output, _ = process.communicate(timeout=30)  # less than its patience with others
+    assert process.returncode == 1
+    assert "migrate: the database cannot be reached:" in output
+    assert "password authentication failed" in output
+    assert "very-wrong-password" not in output
+    assert "Traceback" not in output
+
+
+def in_background(function: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=function, args=arguments)
+    thread.start()
+    return thread
+
+
+def test_it_waits_for_a_database_that_comes_up_late(folder: Path) -> None:
+    server = Postgres(folder / "late", options=FAST)
+    with server:
+        settings = make_settings(server.create_database("late"), NO_REDIS)
+    with capture_logs() as events:
+        thread = in_background(migrate, settings)
+        until(lambda: "waiting for the database" in [event["event"] for event in events])
+        with server:
+            thread.join()
+    assert events[-1]["event"] == "schema migrated"
+
+
+def test_a_table_in_use_is_tried_again(empty: Settings, connection: Connection) -> None:
+    """It asks for its lock in short bites, so that nobody has to queue behind it."""
+    command.upgrade(CONFIG, REVISIONS[-2])
+    connection.execute(text("LOCK TABLE users IN ROW EXCLUSIVE MODE"))  # as a write does
+    with capture_logs() as events:
+        thread = in_background(migrate, empty, "50ms")
+        until(lambda: "a table is in use, trying again" in [event["event"] for event in events])
+        connection.commit()
+        thread.join()
+    assert events[-1]["event"] == "schema migrated"
+    assert migrations.inspect(empty) == (REVISIONS[-1], "current")
+
+
+def source(revision: str, down: str | None) -> str:
+    return f'revision = "{revision}"\ndown_revision = {down and repr(down)}\n'
+
+
+@pytest.mark.parametrize(
+    ("sources", "revisions", "head"),
+    [
+        ([], [], None),
+        ([source("1", None)], ["1"], "1"),
+        ([source("2", "1"), source("1", None)], ["1", "2"], "2"),
+        (['revision: str = "1"\ndown_revision: str | None = None\n'], ["1"], "1"),
+    ],
+)
+def test_the_code_knows_its_revisions(
+    sources: list[str], revisions: list[str], head: str | None
+) -> None:
+    assert read(sources) == (frozenset(revisions), head)
+
+
+def test_two_heads_are_refused() -> None:
+    sources = [source("1", None), source("2", "1"), source("3", "1")]
+    with pytest.raises(MigrationError, match="two heads, 2 and 3: run `alembic merge`"):
+        read(sources)
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [(None, "behind"), ("1", "behind"), ("2", "current"), ("from_tomorrow", "ahead")],
+)
+def test_a_schema_is_compared_to_the_code(found: str | None, state: str) -> None:
+    assert compare(found, (frozenset("12"), "2")) == state

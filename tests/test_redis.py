@@ -1,0 +1,203 @@
+"""The Redis client: time-outs, TLS, and a script that finds its way back after anything."""
+
+import signal
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from redis import ConnectionError, Redis, TimeoutError
+from redis.exceptions import ResponseError
+
+from service import devservers
+from service.redis import Script, make_client
+from tests.conftest import make_settings
+from tests.waiting import until
+
+NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
+ECHO = "return {#KEYS, tonumber(ARGV[1])}"
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[devservers.Redis]:
+    with devservers.Redis(folder / f"redis-{uuid4().hex}") as started:
+        yield started
+
+
+@pytest.fixture
+def client(server: devservers.Redis) -> Iterator[Redis]:
+    with client_of(server.url) as made:
+        yield made
+
+
+def client_of(url: str, **changes: Any) -> Redis:
+    return make_client(make_settings(NO_DATABASE, url, **changes))
+
+
+def calls(client: Redis, command: str) -> int:
+    return client.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0)
+
+
+def test_a_script_is_sent_once_and_then_named(client: Redis) -> None:
+    script = Script(client, ECHO)
+    assert [script(["a", "b"], [number]) for number in range(3)] == [[2, 0], [2, 1], [2, 2]]
+    assert (calls(client, "eval"), calls(client, "evalsha")) == (1, 3)
+
+
+def test_a_script_that_redis_has_forgotten_is_sent_again(client: Redis) -> None:
+    script = Script(client, ECHO)
+    script([], [1])
+    client.script_flush()
+    assert script([], [2]) == [0, 2]
+    assert script([], [3]) == [0, 3]
+    assert calls(client, "eval") == 2
+
+
+def test_a_script_survives_a_restart_of_redis(server: devservers.Redis, client: Redis) -> None:
+    script = Script(client, ECHO)
+    script([], [1])
+    server.restart()
+    assert script([], [2]) == [0, 2]
+
+
+def test_a_script_survives_that_its_connection_is_closed(client: Redis) -> None:
+    script = Script(client, ECHO)
+    for number in range(3):
+        assert script([], [number]) == [0, number]
+        client.client_kill_filter(_type="normal", skipme=True)
+
+
+def test_a_script_fails_while_redis_is_down_and_works_again_after(
+    server: devservers.Redis, client: Redis
+) -> None:
+    script = Script(client, ECHO)
+    script([], [1])
+    server.stop()
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            script([], [2])
+    server.start()
+    assert script([], [3]) == [0, 3]
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(
+    server: devservers.Redis, client: Redis
+) -> None:
+    script = Script(client, ECHO)
+    script([], [1])
+    assert server.process is not None
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError):
+            script([], [2])
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    until(lambda: client.ping())
+    assert [script([], [number]) for number in (3, 4)] == [[0, 3], [0, 4]]
+
+
+def test_a_mistake_in_a_script_does_no_harm_to_the_next_call(client: Redis) -> None:
+    wrong, right = Script(client, "return redis.call('NONE')"), Script(client, ECHO)
+    for number in range(2):
+        with pytest.raises(ResponseError):
+            wrong([], [])
+        assert right([], [number]) == [0, number]
+
+
+def test_each_thread_has_a_connection_of_its_own(client: Redis) -> None:
+    script = Script(client, ECHO)
+    before = len(client.client_list())
+    start = threading.Barrier(4)
+
+    def numbers(_: int) -> set[int]:
+        start.wait(10)
+        return {script([], [number])[1] for number in range(20)}
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(numbers, range(4))) == [set(range(20))] * 4
+        assert len(client.client_list()) == before + 4
+
+
+def test_the_client_waits_little_and_does_not_try_again() -> None:
+    options = client_of("redis://127.0.0.1:1/0").connection_pool.connection_kwargs
+    assert options["socket_connect_timeout"] + options["socket_timeout"] <= 0.25
+    assert options["retry"].get_retries() == 0
+
+
+def certificate(folder: Path) -> Path:
+    """A file with a new key and a certificate for localhost that nobody has signed but itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form, encryption = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path = folder / "certificate.pem"
+    path.write_bytes(key.private_bytes(pem, form, encryption) + made.public_bytes(pem))
+    return path
+
+
+ANSWERS = {b"HELLO": b"%1\r\n$5\r\nproto\r\n:3\r\n", b"PING": b"+PONG\r\n"}
+
+
+class Answering(socketserver.StreamRequestHandler):
+    """Redis' protocol, as far as a handshake and a PING go."""
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            words = [self._word() for _ in range(int(line[1:]))]
+            self.wfile.write(ANSWERS.get(words[0], b"+OK\r\n"))
+
+    def _word(self) -> bytes:
+        return self.rfile.read(int(self.rfile.readline()[1:]) + 2).strip().upper()
+
+
+class TlsServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A handshake that the client ends is what some tests are about."""
+
+
+@pytest.fixture
+def tls_url(tmp_path: Path) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+    with TlsServer(("127.0.0.1", 0), Answering) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"rediss://localhost:{server.server_address[1]}/0"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_certificate_that_nobody_has_signed_is_refused(tls_url: str) -> None:
+    with client_of(tls_url) as client, pytest.raises(ConnectionError, match="CERTIFICATE_VERIFY"):
+        client.ping()
+
+
+def test_it_is_taken_where_the_operator_says_so(tls_url: str) -> None:
+    with client_of(tls_url, redis_tls_verify=False) as client:
+        assert client.ping()
+
+
+def test_without_tls_the_setting_means_nothing(server: devservers.Redis) -> None:
+    with client_of(server.url, redis_tls_verify=False) as client:
+        assert client.ping()

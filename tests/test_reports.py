@@ -1,0 +1,150 @@
+"""Error reports: a real envelope for what nobody foresaw, with nothing personal in it."""
+
+import gzip
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+import pytest
+
+from service.settings import ROOT
+from tests.serving import surroundings
+
+# Everything of a request that says who sent it, or what. Given as arguments, for a report shows
+# the lines of the source.
+PERSONAL = {
+    "password": "hunter2",
+    "header": "x-header-of-mine",
+    "address": "203.0.113.9",
+    "email": "alice@example.com",
+    "query": "query-of-mine",
+    "local": "local-of-mine",
+    "agent": "agent-of-mine",
+}
+PROGRAM = """
+    import sys, json
+    from service import reports
+    from service.app import create_app
+    from service.settings import Settings
+
+    paths, own = map(json.loads, sys.argv[1:])
+    app = create_app(Settings(_env_file=None))
+
+    @app.post("/fail/<name>")
+    def fail(name):
+        local = own["local"]
+        raise RuntimeError(f"boom at postgresql://user:{own['password']}@h/d")
+
+    client = app.test_client()
+    headers = {
+        "Authorization": f"Bearer {own['password']}",
+        "Cookie": f"session={own['password']}",
+        "X-Header-Of-Mine": own["header"],
+        "X-Forwarded-For": own["address"],
+        "User-Agent": own["agent"],
+        "X-Request-ID": "the-request",
+    }
+    for path in paths:
+        client.post(
+            f"{path}?q={own['query']}",
+            json={"email": own["email"]},
+            headers=headers,
+            environ_base={"REMOTE_ADDR": own["address"]},
+        )
+    reports.flush()
+"""
+
+
+class Envelope(NamedTuple):
+    """What Sentry's SDK sent: the headers of its request, and its events."""
+
+    text: str
+    auth: str
+    events: list[dict[str, Any]]
+
+
+class Sink(BaseHTTPRequestHandler):
+    """Stands in for Sentry."""
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Encoding"] == "gzip":
+            raw = gzip.decompress(raw)
+        events = [json.loads(line) for line in raw.splitlines()[1:] if b'"exception"' in line]
+        auth = self.headers["X-Sentry-Auth"]
+        self.server.received.append(Envelope(raw.decode(), auth, events))  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def sink() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sink) as server:
+        server.received = []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def run(program: str, *arguments: object, **variables: str) -> str:
+    environment = {
+        **surroundings(),
+        "DATABASE_URL": "postgresql://127.0.0.1:1/nothing",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "JWT_SECRET": "x" * 32,
+        **variables,
+    }
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(json.dumps, arguments)]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def reported(sink: ThreadingHTTPServer, *paths: str) -> list[Envelope]:
+    """What arrives when these are posted to."""
+    dsn = f"http://publickey@127.0.0.1:{sink.server_port}/42"
+    run(PROGRAM, paths, PERSONAL, SENTRY_DSN=dsn, COMMIT_SHA="abc123", APP_ENV="staging")
+    return sink.received  # type: ignore[attr-defined, no-any-return]
+
+
+def test_an_unhandled_error_is_reported_once_and_nothing_personal_with_it(
+    sink: ThreadingHTTPServer,
+) -> None:
+    of_the_client = ("/nothing", "/api/auth/login", "/api/posts", "/health")  # 404, 422, 401, 405
+    (envelope,) = reported(sink, *of_the_client, "/fail/here")
+    (event,) = envelope.events
+    assert "sentry_key=publickey" in envelope.auth
+    assert (event["release"], event["environment"]) == ("abc123", "staging")
+    assert event["tags"] == {"request_id": "the-request"}
+    assert event["transaction"] == "POST /fail/<name>"
+    (exception,) = event["exception"]["values"]
+    assert (exception["type"], exception["value"]) == (
+        "RuntimeError",
+        "boom at postgresql://user:***@h/d",
+    )
+    assert exception["stacktrace"]["frames"][-1]["function"] == "fail"
+    assert [word for word in PERSONAL.values() if word in envelope.text] == []
+    assert not {"request", "user"} & set(event)
+    assert event["breadcrumbs"]["values"] == []
+
+
+def test_what_is_used_by_some_only_is_not_imported_for_all() -> None:
+    shown = run("""
+        import os, sys
+        from service.app import create_app
+        heavy = ("sentry_sdk", "flask_cors", "boto3", "botocore", "alembic", "psutil")
+        create_app()
+        print(*(name for name in heavy if name in sys.modules))
+        os.environ |= {"SENTRY_DSN": "http://key@127.0.0.1:1/1", "FRONTEND_URL": "https://h"}
+        create_app()
+        print(*(name for name in heavy if name in sys.modules))
+    """)
+    assert shown.splitlines() == ["", "sentry_sdk flask_cors"]
