@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
@@ -62,10 +61,8 @@ control_socket_disable = True  # it lies in $HOME, and a second master steals it
 # `max_requests` stays off: it hides leaks, and restarts workers of a busy service all day.
 
 # One folder for each master: this file is read again at a SIGHUP, and by the successor of SIGUSR2.
-_metrics = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
-if not _metrics.endswith(f".{os.getpid()}"):
-    _metrics = tempfile.mkdtemp(f".{os.getpid()}", "service-metrics-", _memory)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
+_metrics = server.metrics_folder(os.getpid(), _memory)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
 
 
 def on_starting(arbiter: Arbiter) -> None:

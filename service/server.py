@@ -7,8 +7,10 @@ import logging
 import math
 import os
 import socket
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,12 @@ def refuse_taken_ports(arbiter: Any) -> None:
             host, port = address[:2]
             hosts = ports.EVERYWHERE if host in ("", "::", "0.0.0.0") else (host,)
             ports.refuse_taken(port, "python -m service web", hosts)
+
+
+@cache
+def metrics_folder(master: int, parent: str | None) -> str:
+    """The folder in which the processes of this master (a pid) keep their metrics."""
+    return tempfile.mkdtemp(f".{master}", "service-metrics-", parent)
 
 
 class Worker(ThreadWorker):

@@ -53,5 +53,5 @@ def test_an_id_is_of_now() -> None:
 
 def test_no_two_ids_are_the_same() -> None:
     with ThreadPoolExecutor(4) as threads:
-        ids = list(threads.map(lambda _: uuid7(), range(10_000)))
-    assert len(set(ids)) == 10_000
+        ids = list(threads.map(lambda _: uuid7(), range(2_000)))
+    assert len(set(ids)) == 2_000

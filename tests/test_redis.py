@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from cryptography import x509
@@ -28,15 +27,18 @@ NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 ECHO = "return {#KEYS, tonumber(ARGV[1])}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[devservers.Redis]:
-    with devservers.Redis(folder / f"redis-{uuid4().hex}") as started:
+    with devservers.Redis(folder / "redis-client") as started:
         yield started
 
 
 @pytest.fixture
 def client(server: devservers.Redis) -> Iterator[Redis]:
+    """A client of a Redis that knows no script and has counted no command."""
     with client_of(server.url) as made:
+        made.script_flush()
+        made.config_resetstat()
         yield made
 
 

@@ -19,7 +19,7 @@ from tests.serving import Served, own_database
 
 CONFIG = {
     "workers": 1,
-    "generation": {"max-examples": 15, "deterministic": True, "database": "none"},
+    "generation": {"max-examples": 10, "deterministic": True, "database": "none"},
     "phases": {"stateful": {"enabled": False}},  # each request is another user's, see fresh_token
     "operations": [
         {

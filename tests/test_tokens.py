@@ -26,7 +26,11 @@ from tests.waiting import until
 ELSEWHERE = ("postgresql://nobody@127.0.0.1:1/none", "redis://127.0.0.1:1/0")
 
 # The context is the same for all examples, and holds nothing of any of them.
-many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def app_of(secret: str = JWT_SECRET) -> Flask:
