@@ -21,7 +21,7 @@ from service.devservers import Postgres
 from service.migrations import MigrationError, compare, migrate, read
 from service.settings import ROOT, Settings
 from tests.conftest import FAST, JWT_SECRET, make_settings
-from tests.serving import surroundings
+from tests.serving import free_port, surroundings
 from tests.waiting import until
 
 CONFIG = Config(toml_file=ROOT / "pyproject.toml")
@@ -36,6 +36,12 @@ UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
   WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
 UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
 """
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> None:
+    """A logger keeps the configuration it was first used with, which may be another test's."""
+    vars(migrations.log).pop("bind", None)
 
 
 @pytest.fixture
@@ -142,7 +148,7 @@ def in_background(function: Callable[..., None], *arguments: object) -> threadin
 
 
 def test_it_waits_for_a_database_that_comes_up_late(folder: Path) -> None:
-    server = Postgres(folder / "late", options=FAST)
+    server = Postgres(folder / "late", free_port(), options=FAST)
     with server:
         settings = make_settings(server.create_database("late"), NO_REDIS)
     with capture_logs() as events:
