@@ -14,6 +14,8 @@ from gunicorn.workers.base import Worker
 from service import logs, ports, reports, server
 from service.settings import Settings, SettingsError
 
+gc.disable()  # until all is imported: it would look at it again and again, for 0.1 s of the start
+
 try:
     settings = Settings.load()
 except SettingsError as error:
@@ -56,6 +58,10 @@ keepalive = int(settings.web_keepalive.total_seconds())
 graceful_timeout = int(settings.shutdown_grace.total_seconds())
 timeout = 30  # a worker whose main thread hangs so long is killed; requests have own limits
 
+# What a proxy says is read in one place, by PROXY_HOPS: gunicorn would take X-Forwarded-Proto
+# from anybody on this machine, and look at the list of addresses in each request.
+forwarded_allow_ips = ""
+
 worker_tmp_dir = _memory
 control_socket_disable = True  # it lies in $HOME, and a second master steals it
 # `max_requests` stays off: it hides leaks, and restarts workers of a busy service all day.
@@ -75,8 +81,8 @@ def on_starting(arbiter: Arbiter) -> None:
 
 def when_ready(_: Arbiter) -> None:
     """What was imported before the fork stays for good: leave it out of every collection."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def post_fork(_: Arbiter, __: Worker) -> None:

@@ -1,17 +1,19 @@
 """`python -m service COMMAND`: what a process of the service does."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from service.settings import ROOT, Settings, SettingsError
+ROOT = Path(__file__).resolve().parent.parent
 
 Command = Callable[[argparse.Namespace], int | None]
 
 
 def web(_: argparse.Namespace) -> None:
     """serve HTTP (gunicorn; its settings are in gunicorn.conf.py)"""
+    gc.disable()  # gunicorn.conf.py says why, and turns it on again
     from gunicorn.app.wsgiapp import run
 
     sys.argv = ["gunicorn", "--config", str(ROOT / "gunicorn.conf.py"), "service.wsgi:app"]
@@ -21,6 +23,7 @@ def web(_: argparse.Namespace) -> None:
 def migrate(_: argparse.Namespace) -> int:
     """bring the database's schema up to the code"""
     from service import logs, migrations
+    from service.settings import Settings
 
     settings = Settings.load()
     logs.configure(settings)
@@ -35,6 +38,7 @@ def migrate(_: argparse.Namespace) -> int:
 def doctor(arguments: argparse.Namespace) -> int:
     """show the effective configuration and the state of what it points to"""
     from service import doctor
+    from service.settings import Settings
 
     return doctor.run(Settings.load(), arguments.forwarded_for, arguments.peer, arguments.json)
 
@@ -42,6 +46,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 def healthcheck(arguments: argparse.Namespace) -> int:
     """exit 0 if a process on this machine is healthy"""
     from service import healthcheck
+    from service.settings import Settings
 
     return healthcheck.run(Settings.load(), arguments.process)
 
@@ -50,6 +55,7 @@ def seed(_: argparse.Namespace) -> None:
     """write demo data, once (development only)"""
     from service import demo
     from service.app import create_app
+    from service.settings import Settings
 
     settings = Settings.load()
     demo.seed(create_app(settings, "seed"), settings)
@@ -59,7 +65,7 @@ def dev(_: argparse.Namespace) -> int:
     """run everything on this machine, with PostgreSQL and Redis out of wheels"""
     from service import dev
 
-    return dev.run(Path(ROOT))
+    return dev.run(ROOT)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,7 +102,11 @@ def main(arguments: list[str] | None = None) -> int:
     found = parser().parse_args(arguments)
     try:
         return found.command(found) or 0
-    except SettingsError as error:
+    except Exception as error:
+        from service.settings import SettingsError
+
+        if not isinstance(error, SettingsError):
+            raise
         print(error, file=sys.stderr)
         return 1
 

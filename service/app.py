@@ -29,7 +29,7 @@ from service import posts
 from service import uploads
 from service import users
 from service.edge import Edge
-from service.settings import ROOT, Settings, project
+from service.settings import ROOT, Settings
 
 # The order is the law: a feature may import those above it, and no others.
 FEATURES = (
@@ -58,7 +58,6 @@ def create_app(settings: Settings | None = None, process: str = "web") -> Flask:
     app = Application("service", root_path=str(ROOT / "service"), static_folder=None)
     app.extensions["settings"] = found
     app.extensions["keys"] = tokens.make_keys(found)
-    app.config["NAME"], app.config["VERSION"] = project()
     app.config["MAX_CONTENT_LENGTH"] = found.max_content_length
     # A redirect would lose the body of a POST, or answer a probe of //health.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False

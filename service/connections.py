@@ -48,6 +48,11 @@ class Connection(psycopg.Connection[Any]):
             self.pgconn.finish()
             raise Hung("the server does not answer") from error
 
+    def rollback(self) -> None:
+        """Roll back what there is: the pool asks each time, and mostly there is nothing."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().rollback()
+
 
 def connect(*args: Any, patience: float, **kwargs: Any) -> Connection:
     """A connection in autocommit. Raises psycopg.OperationalError."""

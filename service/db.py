@@ -7,9 +7,9 @@ committed is rolled back.
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from select import select
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -19,44 +19,32 @@ import psycopg
 import structlog
 from flask import Flask, current_app, g, has_request_context, request
 from pydantic import SecretStr
-from sqlalchemy import (
-    Connection,
-    DateTime,
-    Insert,
-    MetaData,
-    Row,
-    Select,
-    create_engine,
-    event,
-    make_url,
-)
-from sqlalchemy import insert as sql_insert
-from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy import Connection, DateTime, MetaData, Select, Table, create_engine, event, make_url
+from sqlalchemy.engine import Engine, ExceptionContext, RootTransaction
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from werkzeug.local import LocalProxy
 
-from service import metrics
+from service import metrics, rows
 from service.connections import CONNECT_TIMEOUT, Connector, Hung
 from service.ids import uuid7
+from service.rows import Prepared, Row, Values
 from service.settings import Settings
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Rows = Sequence[Row[Any]]
+Rows = Sequence[Row]
+Statement = Select[Any] | Prepared
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
 
+WORTH_COUNTING = 0.001  # seconds; a pool that has a connection gives it in a fiftieth of that
 POOL_TIMEOUT = 3  # seconds that a request waits for a connection of a full pool
 IDLE_BEFORE_LOOK = 1  # seconds
 IDLE_BEFORE_PING = 30  # seconds
 REPLICA_PAUSE = 5  # seconds that reads leave out a replica that was down
-
-# What PostgreSQL says when it shuts down, crashes or starts: the connection is no more, or
-# was not made yet. https://www.postgresql.org/docs/current/errcodes-appendix.html
-GONE = ("57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006")
 
 
 class Model(DeclarativeBase):
@@ -82,7 +70,8 @@ class MeasuredPool(QueuePool):
     def connect(self) -> PoolProxiedConnection:
         start = time.perf_counter()
         connection = super().connect()
-        metrics.POOL_WAIT.inc(time.perf_counter() - start)
+        if (waited := time.perf_counter() - start) > WORTH_COUNTING:
+            metrics.POOL_WAIT.inc(waited)
         return connection
 
 
@@ -97,27 +86,26 @@ def _check(dialect: Any, connection: Any, record: Any, proxy: Any) -> None:
     now = time.monotonic()
     idle = now - record.info.get("used_at", now)
     record.info["used_at"] = now
-    if idle < IDLE_BEFORE_LOOK:
-        return
-    try:
-        if idle > IDLE_BEFORE_PING or select([connection.pgconn.socket], [], [], 0)[0]:
-            dialect.do_ping(connection)
-    except (psycopg.Error, ValueError) as error:  # ValueError: it is closed and has no socket
-        raise DisconnectionError(str(error)) from error
+    if idle >= IDLE_BEFORE_LOOK:
+        try:
+            if idle > IDLE_BEFORE_PING or select([connection.pgconn.socket], [], [], 0)[0]:
+                dialect.do_ping(connection)
+        except (psycopg.Error, ValueError) as error:  # ValueError: it is closed and has no socket
+            raise DisconnectionError(str(error)) from error
+    metrics.POOL_IN_USE.inc()
 
 
 def _begin(connection: Connection) -> None:
     """Begin a transaction on a connection that is in autocommit, as the event `begin`."""
     try:
-        connection.connection.driver_connection.execute("BEGIN", prepare=False)  # type: ignore[union-attr]
-    except psycopg.OperationalError as error:
-        connection.invalidate(error)
-        raise OperationalError("BEGIN", None, error, connection_invalidated=True) from error
+        rows.driver(connection).execute("BEGIN", prepare=False)
+    except psycopg.Error as error:
+        raise rows.translated(connection, error, "BEGIN") from error
 
 
 def _recognise(context: ExceptionContext) -> None:
     """Tell SQLAlchemy of a lost connection that psycopg has not noticed yet."""
-    if getattr(context.original_exception, "sqlstate", None) in GONE:
+    if rows.is_gone(context.original_exception):
         context.is_disconnect = True
 
 
@@ -146,7 +134,6 @@ def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
     timeout = settings.database_statement_timeout.total_seconds()
     event.listen(engine, "do_connect", Connector(settings.database_connect_retries, timeout))
     event.listen(engine, "checkout", partial(_check, engine.dialect))
-    event.listen(engine, "checkout", lambda *_: metrics.POOL_IN_USE.inc())
     event.listen(engine, "checkin", lambda *_: metrics.POOL_IN_USE.dec())
     event.listen(engine, "handle_error", _recognise)
     return engine
@@ -155,11 +142,60 @@ def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
 class Reading(Session):
     """The session of a GET: in autocommit, so it must not write."""
 
+    def __init__(self, bind: Engine | Connection) -> None:
+        super().__init__(bind, expire_on_commit=False)
+
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Raises RuntimeError if there is something to write."""
         if self.new or self.dirty or self.deleted:
             raise RuntimeError("a GET only reads: call db.begin() first in one that writes")
         super().flush(objects)
+
+
+class Writing(Session):
+    """The session of everything else: its rows and its objects share a transaction.
+
+    Rows need no more of it than the connection, which it takes when it is first asked for; what
+    a session does beyond that costs as much as an INSERT, and only who has objects pays for it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        # "control_fully": this session's commit is the transaction's, whoever began it.
+        super().__init__(expire_on_commit=False, join_transaction_mode="control_fully")
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    def get_bind(self, *_: Any, **__: Any) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def connection(self, *_: Any, **__: Any) -> Connection:
+        """The connection, in its transaction. What was added and not flushed is not seen."""
+        connection = self.get_bind()
+        if not connection.in_transaction():
+            connection.begin()
+        return connection
+
+    def commit(self) -> None:
+        if self.in_transaction():  # there are, or were, objects
+            super().commit()
+        if (transaction := self._transaction_of_rows()) is not None:
+            transaction.commit()
+
+    def rollback(self) -> None:
+        super().rollback()
+        if (transaction := self._transaction_of_rows()) is not None:
+            transaction.rollback()
+
+    def close(self) -> None:
+        super().close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _transaction_of_rows(self) -> RootTransaction | None:
+        return self._connection.get_transaction() if self._connection is not None else None
 
 
 class Database:
@@ -186,23 +222,23 @@ class Database:
 
     def session(self) -> Session:
         """A session whose transaction begins with its first statement."""
-        return Session(self._transactions, expire_on_commit=False)
+        return Writing(self._transactions)
 
     def reading_session(self) -> Session:
         """A session without a transaction: each statement sees what is committed by then."""
-        return Reading(self.engine, expire_on_commit=False)
+        return Reading(self.engine)
 
-    def fetch(self, statement: Select[Any], values: Mapping[str, Any], stale: bool) -> Rows:
+    def fetch(self, statement: Statement, values: Values, stale: bool) -> Rows:
         """The rows of one statement, on the replica if they may be stale and it answers."""
         if stale and self._replica and time.monotonic() >= self._replica_down_until:
             try:
                 with self._replica.connect() as connection:
-                    return connection.execute(statement, values).fetchall()
+                    return run(connection, statement, values)
             except OperationalError as error:
                 self._replica_down_until = time.monotonic() + REPLICA_PAUSE
                 log.warning("replica is down, the primary answers", reason=str(error.orig))
         with self.engine.connect() as connection:
-            return connection.execute(statement, values).fetchall()
+            return run(connection, statement, values)
 
 
 def database() -> Database:
@@ -210,18 +246,25 @@ def database() -> Database:
     return cast(Database, current_app.extensions["database"])
 
 
-def fetch(statement: Select[Any], *, stale: bool = False, **values: Any) -> Rows:
+def fetch(statement: Statement, *, stale: bool = False, **values: Any) -> Rows:
     """The rows that a statement selects, to be shown and not changed.
 
-    Half the cost of objects in a session. `select(Model)` gives rows with the model's columns
-    as attributes. In a GET there is no transaction, and with `stale` the rows may come from the
-    replica and be as old as it lags; elsewhere they are of the session's transaction, so that
-    it sees what it has written.
+    A third of the cost of objects in a session if it is `Prepared`. `select(Model)` gives rows
+    with the model's columns as attributes. In a GET there is no transaction, and with `stale` the
+    rows may come from the replica and be as old as it lags; elsewhere they are of the session's
+    transaction, so that it sees what it has written.
     """
     if _only_reads():
         return database().fetch(statement, values, stale)
-    session.flush()
-    return session.connection().execute(statement, values).fetchall()
+    found = _session()
+    found.flush()
+    return run(found.connection(), statement, values)
+
+
+def run(connection: Connection, statement: Statement, values: Values) -> Rows:
+    if isinstance(statement, Prepared):
+        return statement.run(connection, values)
+    return connection.execute(statement, values).fetchall()
 
 
 def _only_reads() -> bool:
@@ -240,17 +283,13 @@ def _session() -> Session:
 session: Session = cast(Session, LocalProxy(_session))
 
 
-@cache
-def _insertion(model: type[Model]) -> Insert:
-    return sql_insert(model).returning(*model.__table__.c)
-
-
-def insert(model: type[Model], **values: Any) -> Row[Any]:
+def insert(model: type[Model], **values: Any) -> Row:
     """Add a row in the session's transaction, and return it to be shown, defaults filled in.
 
-    Two thirds of the cost of an object that is added and flushed.
+    A third of the cost of an object that is added and flushed.
     """
-    return session.connection().execute(_insertion(model), values).one()
+    table = cast(Table, model.__table__)
+    return rows.insertion(table, frozenset(values)).run(_session().connection(), values)
 
 
 def begin() -> None:

@@ -5,7 +5,7 @@ Change what the page shows: service/pages/home.html, .css and .js, which need no
 
 from flask import Flask, Response, jsonify, request, send_from_directory
 
-from service.settings import ROOT, Settings
+from service.settings import ROOT, Settings, project
 
 PAGES = ROOT / "service" / "pages"
 CONTENT_SECURITY_POLICY = (
@@ -16,9 +16,9 @@ CONTENT_SECURITY_POLICY = (
 
 def init_app(app: Flask, settings: Settings, email: str, password: str) -> None:
     """The e-mail address and password are those of the demo account, for developers to see."""
-    name, version = app.config["NAME"], app.config["VERSION"]
 
     def describe() -> Response:
+        name, _ = project()
         return jsonify(name=name, version=settings.commit_sha, docs="/docs")
 
     def page() -> Response:
@@ -29,6 +29,7 @@ def init_app(app: Flask, settings: Settings, email: str, password: str) -> None:
         return send_from_directory(PAGES, f"home.{suffix}")
 
     def page_data() -> Response:
+        name, version = project()
         demo = {"email": email, "password": password}
         return jsonify(name=name, version=version, commit=settings.commit_sha, demo=demo)
 

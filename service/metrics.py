@@ -5,6 +5,7 @@ https://prometheus.io/docs/practices/naming/.
 """
 
 import hmac
+import os
 
 from flask import Flask, Response, abort, request
 from prometheus_client import (
@@ -15,10 +16,25 @@ from prometheus_client import (
     Gauge,
     Histogram,
     generate_latest,
+    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.settings import Settings
+
+# Each change of a metric looks whether the process has forked, by a system call that costs as
+# much as the change: the pid is kept, and a fork says so itself.
+_pid = os.getpid()
+
+
+def _forked() -> None:
+    global _pid
+    _pid = os.getpid()
+
+
+os.register_at_fork(after_in_child=_forked)
+if values.ValueClass is not values.MutexValue:  # where there is PROMETHEUS_MULTIPROC_DIR
+    values.ValueClass = values.MultiProcessValue(lambda: _pid)  # type: ignore[no-untyped-call]
 
 REQUESTS = Counter(
     "http_requests",

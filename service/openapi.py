@@ -19,7 +19,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import to_json
 
 from service.schemas import Body, Out, Query
-from service.settings import ROOT
+from service.settings import ROOT, project
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -97,10 +97,11 @@ def document(app: Flask) -> dict[str, Any]:
     for path, method, view, about in described:
         operation = _operation(path, method, view, about, references, schemas)
         paths.setdefault(_PATH_PARAMETER.sub(r"{\2}", path), {})[method.lower()] = operation
+    title, version = project()
     used = {name: schema for name, schema in schemas.items() if not name.endswith("Query")}
     return {
         "openapi": "3.1.0",
-        "info": {"title": app.config["NAME"], "version": app.config["VERSION"]},
+        "info": {"title": title, "version": version},
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": used,

@@ -5,7 +5,8 @@ Nothing to change here; the address is REDIS_URL.
 
 import hashlib
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from flask import Flask, current_app
@@ -48,6 +49,8 @@ class Script:
         self._source = source
         self._hash = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         self._local = threading.local()
+        self._open: set[Any] = set()
+        weakref.finalize(self, _disconnect, self._open)
 
     def __call__(self, keys: Sequence[str], arguments: Sequence[int]) -> list[int]:
         connection = getattr(self._local, "connection", None)
@@ -57,6 +60,7 @@ class Script:
             except ConnectionError:
                 pass  # it was closed while it was idle: Redis has restarted
         connection = self._local.connection = self._make_connection()
+        self._open.add(connection)
         return self._call(connection, keys, arguments)
 
     def _call(self, connection: Any, keys: Sequence[str], arguments: Sequence[int]) -> list[int]:
@@ -66,12 +70,18 @@ class Script:
             return self._ask(connection, "EVAL", self._source, len(keys), *keys, *arguments)
         except RedisError:
             self._local.connection = None
+            self._open.discard(connection)
             connection.disconnect()
             raise
 
     def _ask(self, connection: Any, *command: str | int) -> list[int]:
         connection.send_packed_command(connection.pack_command(*command), check_health=False)
         return cast(list[int], connection.read_response())
+
+
+def _disconnect(connections: Iterable[Any]) -> None:
+    for connection in connections:
+        connection.disconnect()
 
 
 def redis() -> Redis:

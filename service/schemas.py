@@ -77,7 +77,9 @@ def read_json() -> Any:
     if request.content_length is None:  # in chunks: Werkzeug cuts it off at the limit
         request.stream.read(1)  # which raises 413 there
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        if (text := raw.decode()).startswith("\ufeff"):
+            raise ValueError("it begins with a byte order mark")
+        value = _DECODER.decode(text)
         errors = list(_unfit_text(value)) if b"\\u" in raw else []  # only an escape can spell it
     except Repeated as error:
         errors = [{"field": _printable(str(error)), "message": "is given twice"}]
@@ -100,6 +102,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
 
 
 def _unfit_text(value: Any, place: str = "") -> Iterator[dict[str, str]]:

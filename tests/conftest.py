@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,19 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from service import migrations, passwords, tokens
 from service.app import create_app
-from service.db import Database, Reading, Rows, session
+from service.db import Database, Reading, Rows, Statement, run, session
 from service.devservers import Postgres, Redis
+from service.rows import Values
 from service.settings import Settings
 from service.users.models import User
 from tests.people import PASSWORD, Person
 
-JWT_SECRET = "a secret of the tests, long enough for production"
+JWT_SECRET = "a secret of the tests, as long as the longest algorithm would want it to be"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -78,10 +79,10 @@ class RolledBack(Database):
         )
 
     def reading_session(self) -> Session:
-        return Reading(self._connection, expire_on_commit=False)
+        return Reading(self._connection)
 
-    def fetch(self, statement: Select[Any], values: Mapping[str, Any], stale: bool) -> Rows:
-        return self._connection.execute(statement, values).fetchall()
+    def fetch(self, statement: Statement, values: Values, stale: bool) -> Rows:
+        return run(self._connection, statement, values)
 
 
 @pytest.fixture(scope="session")

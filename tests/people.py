@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 PASSWORD = "correct horse battery"
+NOBODYS = "01890a5d-ac96-774b-bcce-b302099a8057"  # the id of nothing that there is
 
 
 class Person(NamedTuple):

@@ -68,7 +68,7 @@ def send(client: FlaskClient, body: bytes, content_type: str = "application/json
         (b'{"name": "a\0"}', 400, "Invalid control character"),
         (b'{"name": "\xff"}', 400, "'utf-8' codec"),
         (b'{"name": "\xed\xa0\x80"}', 400, "'utf-8' codec"),
-        (b'\xef\xbb\xbf{"name": "a"}', 400, "BOM"),
+        (b'\xef\xbb\xbf{"name": "a"}', 400, "byte order mark"),
         ('{"name": "a"}'.encode("utf-16"), 400, "'utf-8' codec"),
         (r'{"name": "\ud800"}'.encode("utf-16-le"), 400, "not valid JSON"),
         (b'{"name": "a", "price": NaN}', 400, "NaN is no JSON"),

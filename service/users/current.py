@@ -1,19 +1,17 @@
 """Who is signed in."""
 
-from typing import Any
-
 from flask import g
-from sqlalchemy import Row
 
 from service import tokens
 from service.db import session
 from service.errors import Unauthorized
+from service.rows import Row
 from service.users.models import User
 
 
-def current_user() -> Row[Any]:
+def current_user() -> Row:
     """The user of the request's token: a row, to be shown. Raises Unauthorized."""
-    user: Row[Any] | None = g.get("user")
+    user: Row | None = g.get("user")
     if user is None:
         claims = tokens.of_request()
         if claims is None:
@@ -34,6 +32,6 @@ def current_account() -> User:
     return user
 
 
-def signed_in() -> Row[Any] | None:
+def signed_in() -> Row | None:
     """The user of the request's token, None without one. Raises Unauthorized for a bad one."""
     return current_user() if tokens.of_request() is not None else None

@@ -1,16 +1,17 @@
 """Accounts and the rules about them."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service import passwords
 from service.db import Model, fetch, session
 from service.errors import Conflict, Unauthorized
+from service.rows import Prepared, Row
 
 
 class User(Model):
@@ -46,7 +47,7 @@ class User(Model):
         return user
 
     @staticmethod
-    def of_token(id: UUID, generation: int) -> Row[Any] | None:
+    def of_token(id: UUID, generation: int) -> Row | None:
         """The user of a token, to be shown; None if they are gone or have signed out since."""
         found = fetch(_OF_TOKEN, id=id, generation=generation)
         return found[0] if found else None
@@ -80,6 +81,6 @@ class User(Model):
             raise Conflict("This e-mail address is taken.") from error
 
 
-_OF_TOKEN = select(User).where(
-    User.id == bindparam("id"), User.token_generation == bindparam("generation")
+_OF_TOKEN = Prepared(
+    select(User).where(User.id == bindparam("id"), User.token_generation == bindparam("generation"))
 )

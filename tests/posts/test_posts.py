@@ -1,11 +1,11 @@
 """The sample: copied with it, deleted with it."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
-from tests.people import Person
+from tests.people import NOBODYS, Person
 
 BODY = {"title": "A title", "body": "A body."}
 
@@ -40,7 +40,7 @@ def test_only_who_is_signed_in_writes(charlie: FlaskClient) -> None:
         ({"title": None}, "title"),
         ({"body": ""}, "body"),
         ({"boddy": "misspelt"}, "boddy"),
-        ({"author_id": str(uuid4())}, "author_id"),
+        ({"author_id": NOBODYS}, "author_id"),
     ],
 )
 def test_a_post_that_is_not_valid_is_refused(
@@ -78,7 +78,7 @@ def test_a_stranger_cannot_change_or_delete_a_post(alice: Person, charlie: Flask
     assert charlie.delete(path).status_code == 401
 
 
-@pytest.mark.parametrize("id", [str(uuid4()), "1", "not-a-uuid", "%00", "0" * 40])
+@pytest.mark.parametrize("id", [NOBODYS, "1", "not-a-uuid", "%00", "0" * 40])
 def test_a_post_that_is_not_there_is_not_found(charlie: FlaskClient, id: str) -> None:
     response = charlie.get(f"/api/posts/{id}")
     assert (response.status_code, response.mimetype) == (404, "application/problem+json")
