@@ -22,6 +22,8 @@ def web(_: argparse.Namespace) -> None:
 
 def migrate(_: argparse.Namespace) -> int:
     """bring the database's schema up to the code"""
+    from sqlalchemy.exc import DBAPIError
+
     from service import logs, migrations
     from service.settings import Settings
 
@@ -30,8 +32,9 @@ def migrate(_: argparse.Namespace) -> int:
     try:
         migrations.migrate(settings)
     except migrations.MigrationError as error:
-        print(f"migrate: {error}", file=sys.stderr)
-        return 1
+        return _failed("migrate", str(error))
+    except DBAPIError as error:
+        return _failed("migrate", f"the database said: {error.orig}")
     return 0
 
 
@@ -51,14 +54,27 @@ def healthcheck(arguments: argparse.Namespace) -> int:
     return healthcheck.run(Settings.load(), arguments.process)
 
 
-def seed(_: argparse.Namespace) -> None:
+def seed(_: argparse.Namespace) -> int:
     """write demo data, once (development only)"""
+    from sqlalchemy.exc import DBAPIError
+
     from service import demo
     from service.app import create_app
     from service.settings import Settings
 
     settings = Settings.load()
-    demo.seed(create_app(settings, "seed"), settings)
+    try:
+        demo.seed(create_app(settings, "seed"), settings)
+    except demo.Refused as refusal:
+        return _failed("seed", str(refusal))
+    except DBAPIError as error:
+        return _failed("seed", f"the database said: {error.orig}. Was it migrated?")
+    return 0
+
+
+def _failed(command: str, message: str) -> int:
+    print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
+    return 1
 
 
 def dev(_: argparse.Namespace) -> int:

@@ -9,27 +9,24 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
-from select import select
 from typing import Any, TypeVar, cast
 from uuid import UUID
 from weakref import WeakMethod
 
-import psycopg
 import structlog
 from flask import Flask, current_app, g, has_request_context, request
-from pydantic import SecretStr
-from sqlalchemy import Connection, DateTime, MetaData, Select, Table, create_engine, event, make_url
-from sqlalchemy.engine import Engine, ExceptionContext, RootTransaction
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy import Connection, DateTime, MetaData, Select, Table
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from werkzeug.local import LocalProxy
 
-from service import metrics, rows
-from service.connections import CONNECT_TIMEOUT, Connector, Hung
+from service import rows
+from service.connections import Hung
+from service.engine import make_engine, transactions_of
 from service.ids import uuid7
 from service.rows import Prepared, Row, Values
+from service.sessions import Reading, Writing
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -40,10 +37,6 @@ Statement = Select[Any] | Prepared
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
 
-WORTH_COUNTING = 0.001  # seconds; a pool that has a connection gives it in a fiftieth of that
-POOL_TIMEOUT = 3  # seconds that a request waits for a connection of a full pool
-IDLE_BEFORE_LOOK = 1  # seconds
-IDLE_BEFORE_PING = 30  # seconds
 REPLICA_PAUSE = 5  # seconds that reads leave out a replica that was down
 
 
@@ -64,149 +57,12 @@ class Model(DeclarativeBase):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
 
 
-class MeasuredPool(QueuePool):
-    """A pool that tells how many connections are in use, and how long requests waited."""
-
-    def connect(self) -> PoolProxiedConnection:
-        start = time.perf_counter()
-        connection = super().connect()
-        if (waited := time.perf_counter() - start) > WORTH_COUNTING:
-            metrics.POOL_WAIT.inc(waited)
-        return connection
-
-
-def _check(dialect: Any, connection: Any, record: Any, proxy: Any) -> None:
-    """Look at a pooled connection before it is used, as the event `checkout`.
-
-    pool_pre_ping would cost each request a round trip. A connection that was used a moment ago
-    is taken as it is. One that was idle has nothing to say unless it was closed, which a look
-    at its socket tells; then, and after a pause long enough for a firewall to forget it, it
-    is pinged.
-    """
-    now = time.monotonic()
-    idle = now - record.info.get("used_at", now)
-    record.info["used_at"] = now
-    if idle >= IDLE_BEFORE_LOOK:
-        try:
-            if idle > IDLE_BEFORE_PING or select([connection.pgconn.socket], [], [], 0)[0]:
-                dialect.do_ping(connection)
-        except (psycopg.Error, ValueError) as error:  # ValueError: it is closed and has no socket
-            raise DisconnectionError(str(error)) from error
-    metrics.POOL_IN_USE.inc()
-
-
-def _begin(connection: Connection) -> None:
-    """Begin a transaction on a connection that is in autocommit, as the event `begin`."""
-    try:
-        rows.driver(connection).execute("BEGIN", prepare=False)
-    except psycopg.Error as error:
-        raise rows.translated(connection, error, "BEGIN") from error
-
-
-def _recognise(context: ExceptionContext) -> None:
-    """Tell SQLAlchemy of a lost connection that psycopg has not noticed yet."""
-    if rows.is_gone(context.original_exception):
-        context.is_disconnect = True
-
-
-def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
-    """An engine in autocommit: a read is one round trip, not BEGIN, SELECT and ROLLBACK."""
-    engine = create_engine(
-        make_url(url.get_secret_value()),
-        poolclass=MeasuredPool,
-        pool_size=settings.database_pool_size,
-        max_overflow=settings.database_pool_max - settings.database_pool_size,
-        pool_timeout=POOL_TIMEOUT,
-        pool_use_lifo=True,  # so that the connections of a peak go idle, and are noticed
-        pool_recycle=1800,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,  # a password's hash does not belong in an error's text
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT,
-            "application_name": f"service {process}",
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 15_000,
-            "prepare_threshold": 5 if settings.database_prepared_statements else None,
-        },
-    )
-    timeout = settings.database_statement_timeout.total_seconds()
-    event.listen(engine, "do_connect", Connector(settings.database_connect_retries, timeout))
-    event.listen(engine, "checkout", partial(_check, engine.dialect))
-    event.listen(engine, "checkin", lambda *_: metrics.POOL_IN_USE.dec())
-    event.listen(engine, "handle_error", _recognise)
-    return engine
-
-
-class Reading(Session):
-    """The session of a GET: in autocommit, so it must not write."""
-
-    def __init__(self, bind: Engine | Connection) -> None:
-        super().__init__(bind, expire_on_commit=False)
-
-    def flush(self, objects: Sequence[Any] | None = None) -> None:
-        """Raises RuntimeError if there is something to write."""
-        if self.new or self.dirty or self.deleted:
-            raise RuntimeError("a GET only reads: call db.begin() first in one that writes")
-        super().flush(objects)
-
-
-class Writing(Session):
-    """The session of everything else: its rows and its objects share a transaction.
-
-    Rows need no more of it than the connection, which it takes when it is first asked for; what
-    a session does beyond that costs as much as an INSERT, and only who has objects pays for it.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        # "control_fully": this session's commit is the transaction's, whoever began it.
-        super().__init__(expire_on_commit=False, join_transaction_mode="control_fully")
-        self._engine = engine
-        self._connection: Connection | None = None
-
-    def get_bind(self, *_: Any, **__: Any) -> Connection:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        return self._connection
-
-    def connection(self, *_: Any, **__: Any) -> Connection:
-        """The connection, in its transaction. What was added and not flushed is not seen."""
-        connection = self.get_bind()
-        if not connection.in_transaction():
-            connection.begin()
-        return connection
-
-    def commit(self) -> None:
-        if self.in_transaction():  # there are, or were, objects
-            super().commit()
-        if (transaction := self._transaction_of_rows()) is not None:
-            transaction.commit()
-
-    def rollback(self) -> None:
-        super().rollback()
-        if (transaction := self._transaction_of_rows()) is not None:
-            transaction.rollback()
-
-    def close(self) -> None:
-        super().close()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _transaction_of_rows(self) -> RootTransaction | None:
-        return self._connection.get_transaction() if self._connection is not None else None
-
-
 class Database:
     """The engines of an app: connections for reading, sessions for writing."""
 
     def __init__(self, settings: Settings, process: str) -> None:
         self.engine = make_engine(settings.database_url, settings, process)
-        # The same pool, with a BEGIN of our own: switching a connection's isolation level there
-        # and back costs more than the transaction itself.
-        self._transactions = self.engine.execution_options()
-        event.listen(self._transactions, "begin", _begin)
+        self._transactions = transactions_of(self.engine)
         self._replica: Engine | None = None
         self._replica_down_until = 0.0
         if settings.database_replica_url:

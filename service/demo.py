@@ -10,10 +10,14 @@ from service.users.demo import EMAIL, PASSWORD
 __all__ = ["EMAIL", "PASSWORD", "seed"]
 
 
+class Refused(Exception):
+    """Nothing was written; the message is one line for who tried."""
+
+
 def seed(app: Flask, settings: Settings) -> None:
-    """Run each feature's `seed`. Raises RuntimeError in production: the passwords are known."""
+    """Run each feature's `seed`. Raises Refused in production: the passwords are known."""
     if settings.is_production:
-        raise RuntimeError("demo data has known passwords: not in production or staging")
+        raise Refused("demo data has known passwords: set APP_ENV=development to have it")
     with app.app_context():
         for feature in FEATURES:
             if demo := getattr(feature, "seed", None):

@@ -14,9 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import limits, migrations, server
-from service.db import make_engine
+from service.engine import make_engine
 from service.redis import make_client
-from service.settings import Rate, Settings, origin, redacted, variable
+from service.settings import Settings, origin, variable
+from service.variables import Rate, redacted
 
 Finding = dict[str, Any]
 

@@ -33,13 +33,14 @@ def spawn(
     return subprocess.Popen([*launcher, *command], start_new_session=True, **options)
 
 
-# What follows runs in the child, before it becomes the program.
+# What follows runs in the child, before it becomes the program: without packages, so without
+# coverage's too. Tests of dev and of the servers see what comes of it.
 
 _PR_SET_PDEATHSIG, _PR_SET_SECUREBITS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
 _SECBIT_NO_SETUID_FIXUP, _CAP_DAC_OVERRIDE, _CAPABILITY_VERSION_3 = 4, 1, 0x20080522
 
 
-def _launch(arguments: list[str]) -> None:
+def _launch(arguments: list[str]) -> None:  # pragma: no cover
     parent, at_our_death, user, group = map(int, arguments[:4])
     command = arguments[4:]
     if user:
@@ -51,7 +52,7 @@ def _launch(arguments: list[str]) -> None:
     os.execv(command[0], command)
 
 
-def _leave_root(user: int, group: int) -> None:
+def _leave_root(user: int, group: int) -> None:  # pragma: no cover
     """Become `user`, with root's way into any folder and nothing else of root.
 
     The repository may lie below a folder that only root may enter, such as /root. NO_SETUID_FIXUP
@@ -70,10 +71,10 @@ def _leave_root(user: int, group: int) -> None:
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE)
 
 
-def _prctl(option: int, *arguments: int) -> int:
+def _prctl(option: int, *arguments: int) -> int:  # pragma: no cover
     padded = (*arguments, 0, 0, 0, 0)[:4]
     return int(ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, padded)))
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover
     _launch(sys.argv[1:])

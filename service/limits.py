@@ -21,7 +21,8 @@ from redis import Redis, RedisError
 from service import metrics, tokens
 from service.errors import Problem
 from service.redis import Script, redis
-from service.settings import Rate, Settings
+from service.settings import Settings
+from service.variables import Rate
 
 log = structlog.get_logger()
 

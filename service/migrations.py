@@ -84,7 +84,8 @@ def inspect(settings: Settings) -> tuple[str | None, State]:
 def migrate(settings: Settings, lock_timeout: str = LOCK_TIMEOUT) -> None:
     """Bring the schema up to the code. Safe to run from many places at once.
 
-    Raises MigrationError if the database cannot be reached or a table stays locked.
+    Raises MigrationError if the database cannot be reached, a table stays locked or a revision
+    fails, which is rolled back then.
     """
     known()
     engine = _engine(settings)
@@ -155,7 +156,10 @@ def _upgrade(engine: Engine, lock_timeout: str) -> None:
             except DBAPIError as error:
                 blocked = getattr(error.orig, "sqlstate", None) == "55P03"
                 if not blocked:
-                    raise
+                    statement = " ".join((error.statement or "").split())
+                    raise MigrationError(
+                        f"a revision failed and was rolled back: {error.orig} [{statement}]"
+                    ) from error
                 if tried == LOCK_TRIES:
                     raise MigrationError("a table stays in use by other transactions") from error
                 log.info("a table is in use, trying again", tried=tried)

@@ -58,7 +58,9 @@ class Prepared:
         _refuse_conversions(bind.type for bind in compiled.binds.values())
         _refuse_conversions(column.type for column in columns)
         row: Any = namedtuple("Row", map(str, columns.keys()), rename=True)  # type: ignore[misc]
-        return Compiled(str(compiled), dict(compiled.params), row._make)
+        names = {name for bind, name in compiled.bind_names.items() if not bind.required}
+        fixed = {name: compiled.params[name] for name in names}
+        return Compiled(str(compiled), fixed, row._make)
 
 
 def _refuse_conversions(types: Iterable[TypeEngine[Any]]) -> None:

@@ -5,21 +5,16 @@ in `.env.example`; then `settings().your_field` anywhere below an app context.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Literal, Self
 
 from dotenv import dotenv_values
 from flask import current_app
 from pydantic import (
-    AfterValidator,
     AliasChoices,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -27,120 +22,24 @@ from pydantic import (
     field_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.variables import (
+    PLACEHOLDER,
+    DatabaseUrl,
+    Dsn,
+    Duration,
+    Origins,
+    Rate,
+    RateLimit,
+    RedisUrl,
+    StrongSecret,
+    is_strict,
+    url,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 DOTENV = ROOT / ".env"
-
-# What `.env.example` holds instead of secrets. Refused outside development and tests.
-PLACEHOLDER = "change-me"
-SHORTEST_SECRET = 32
-URL_SCHEMES = ("postgresql", "postgresql+psycopg", "redis", "rediss", "https", "http")
-
-
-@dataclass(frozen=True)
-class Rate:
-    """So many requests in so many seconds."""
-
-    count: int
-    seconds: int
-
-
-_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_RATE = re.compile(r"(\d+) (?:per|/) (?:(\d+) )?(second|minute|hour|day)s?")
-
-
-def _duration(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if not (found := _DURATION.fullmatch(value.strip())):
-        raise ValueError("must be a number and a unit, such as 500ms, 15m, 12h or 7d")
-    if not float(found[1]):
-        raise ValueError("must be longer than nothing")
-    unit = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
-    try:
-        return timedelta(seconds=float(found[1]) * unit)
-    except OverflowError as error:
-        raise ValueError("is longer than anything lasts") from error
-
-
-def _rate(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    found = _RATE.fullmatch(" ".join(value.split()))
-    if not found or not int(found[1]) or found[2] == "0":
-        raise ValueError('must read like "100 per 15 minutes" or "5 per hour"')
-    return Rate(int(found[1]), int(found[2] or 1) * _SECONDS[found[3]])
-
-
-def _url(value: SecretStr, schemes: tuple[str, ...]) -> str:
-    """The URL as a string, its host known to be there. Never quotes it: it holds a password."""
-    text = value.get_secret_value().strip()
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # parsing it is what refuses a port that is no number
-    except ValueError as error:
-        raise ValueError("is no URL: check its port and brackets") from error
-    if parts.scheme not in schemes:
-        raise ValueError(f"must start with {' or '.join(f'{s}://' for s in schemes)}")
-    if not parts.hostname and "host=" not in parts.query:
-        raise ValueError("names no host")
-    return text
-
-
-def _database_url(value: SecretStr) -> SecretStr:
-    # Heroku writes postgres://, which SQLAlchemy refuses.
-    url = _url(value, ("postgresql", "postgres", "postgresql+psycopg"))
-    if not urlsplit(url).path.strip("/"):
-        raise ValueError("names no database: it must end in /NAME")
-    return SecretStr("postgresql+psycopg:" + url.split(":", 1)[1])
-
-
-def _redis_url(value: SecretStr) -> SecretStr:
-    return SecretStr(_url(value, ("redis", "rediss")))
-
-
-def _dsn(value: SecretStr) -> SecretStr:
-    parts = urlsplit(_url(value, ("https", "http")))
-    if not parts.username or not parts.path.strip("/"):
-        raise ValueError("must read like https://KEY@HOST/PROJECT")
-    return value
-
-
-def _origins(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
-
-
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or value != f"{parts.scheme}://{parts.netloc}":
-        # "*" is refused too: browsers do not take it together with credentials.
-        raise ValueError(f"{value!r} is no origin, such as https://app.example.com")
-    return value
-
-
-def _is_strict(info: ValidationInfo) -> bool:
-    return info.data.get("app_env") not in ("development", "test")
-
-
-def _strong(value: SecretStr, info: ValidationInfo) -> SecretStr:
-    if _is_strict(info) and len(value.get_secret_value()) < SHORTEST_SECRET:
-        raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-RateLimit = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
-RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
-Origins = Annotated[
-    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_origins)
-]
-StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
-Dsn = Annotated[SecretStr, AfterValidator(_dsn)]
 
 
 class SettingsError(Exception):
@@ -288,7 +187,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_no_placeholder(cls, value: Any, info: ValidationInfo) -> Any:
         secret = value.get_secret_value() if isinstance(value, SecretStr) else ""
-        if PLACEHOLDER in secret and _is_strict(info):
+        if PLACEHOLDER in secret and is_strict(info):
             raise ValueError("still holds the placeholder of .env.example")
         return value
 
@@ -309,7 +208,7 @@ class Settings(BaseSettings):
     @field_validator("s3_endpoint_url")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
-        return value and _url(SecretStr(value), ("https", "http")).rstrip("/")
+        return value and url(SecretStr(value), ("https", "http")).rstrip("/")
 
     @property
     def is_production(self) -> bool:
@@ -372,19 +271,6 @@ def origin(name: str, field: FieldInfo) -> str:
         if dotenv.get(each):
             return ".env"
     return "default"
-
-
-def redacted(value: object) -> str:
-    """A value as it may be shown: nothing of a secret but a URL's user, host and path."""
-    if not isinstance(value, SecretStr):
-        return str(value)
-    parts = urlsplit(value.get_secret_value())
-    if not parts.hostname or parts.scheme not in URL_SCHEMES:  # a key may look like a URL
-        return "(set)"
-    user = f"{parts.username}:***@" if parts.password else ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path, "", ""))
 
 
 def _secret_variables() -> Iterator[str]:

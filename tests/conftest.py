@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from service import migrations, passwords, tokens
 from service.app import create_app
-from service.db import Database, Reading, Rows, Statement, run, session
+from service.db import Database, Rows, Statement, run, session
 from service.devservers import Postgres, Redis
 from service.rows import Values
+from service.sessions import Reading
 from service.settings import Settings
 from service.users.models import User
 from tests.people import PASSWORD, Person

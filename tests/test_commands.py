@@ -19,6 +19,7 @@ from flask import Flask
 
 from service import demo, healthcheck
 from service.__main__ import main
+from service.devservers import Postgres
 from service.ports import Refused, refuse_taken
 from service.settings import ROOT, Settings
 from tests.conftest import make_settings
@@ -46,7 +47,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **measured, **variables}
 
 
 def start(command: list[str], clone: Path, **variables: str) -> "subprocess.Popen[str]":
@@ -144,8 +146,24 @@ def test_a_socket_that_systemd_hands_over_is_served_though_its_port_is_taken(clo
 
 def test_demo_data_is_refused_in_production(app: Flask, settings: Settings) -> None:
     for environment in ("production", "staging"):
-        with pytest.raises(RuntimeError, match="known passwords"):
+        with pytest.raises(demo.Refused, match="known passwords"):
             demo.seed(app, settings.model_copy(update={"app_env": environment}))
+
+
+def test_seed_and_migrate_say_in_one_line_what_is_wrong(
+    clone: Path, postgres: Postgres, settings: Settings
+) -> None:
+    given = {**VALID, "DATABASE_URL": postgres.create_database("unmigrated"), "APP_ENV": "test"}
+    gone = {**given, "DATABASE_URL": f"{postgres.url}-that-is-not-there"}
+    for command, environment, said in (
+        ("seed", given, r'seed: the database said: relation "users" does not exist .*migrated\?'),
+        ("seed", given | {"APP_ENV": "staging"}, "seed: demo data has known passwords: .*"),
+        ("migrate", gone, "migrate: the database cannot be reached: .*does not exist"),
+    ):
+        started = start([*SERVICE, command], clone, **environment)
+        _, err = started.communicate(timeout=60)
+        assert re.fullmatch(said + "\n", err), err
+        assert started.returncode == 1
 
 
 class Readiness(http.server.BaseHTTPRequestHandler):

@@ -12,19 +12,22 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import bindparam, select, text
+from pydantic import SecretStr
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service import db
 from service.app import create_app
-from service.db import fetch, make_engine, session
+from service.db import fetch, session
 from service.devservers import Postgres
+from service.engine import make_engine
 from service.settings import ROOT, Settings
 from service.users.models import User
 from tests.serving import surroundings
 
 PID = text("SELECT pg_backend_pid()")
+NAME = select(func.current_database())
 BY_EMAIL = select(User).where(User.email == bindparam("email"))
 
 
@@ -132,10 +135,31 @@ def test_a_pool_opens_no_more_than_its_most(settings: Settings) -> None:
             engine.connect()
 
 
+def databases(settings: Settings, replica: str) -> list[str]:
+    """Which database answers: a read that may be stale, another one, the first again."""
+    url = settings.database_url.get_secret_value()
+    changes = {"database_replica_url": SecretStr(url.rpartition("/")[0] + replica)}
+    with create_app(settings.model_copy(update=changes)).app_context():
+        found = db.database()
+        reads = [found.fetch(NAME, {}, stale)[0][0] for stale in (True, False, True)]
+        for engine in filter(None, (found.engine, found._replica)):
+            engine.dispose()
+    return reads
+
+
+def test_reads_that_may_be_stale_are_of_the_replica(settings: Settings) -> None:
+    assert databases(settings, "/postgres") == ["postgres", "suite", "postgres"]
+
+
+def test_the_primary_answers_for_a_replica_that_is_down(settings: Settings) -> None:
+    assert databases(settings, "/not_there") == ["suite", "suite", "suite"]
+
+
 FORK = """
 import json, os, sys
 from sqlalchemy import text
-from service.db import Database, make_engine
+from service.db import Database
+from service.engine import make_engine
 from service.settings import Settings
 
 settings = Settings.load()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from service.settings import Duration, Rate, RateLimit
+from service.variables import Duration, Rate, RateLimit
 
 
 @pytest.mark.parametrize(

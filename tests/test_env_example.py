@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
-from service.settings import PLACEHOLDER, ROOT, Settings, SettingsError, is_secret, variable
+from service.settings import ROOT, Settings, SettingsError, is_secret, variable
+from service.variables import PLACEHOLDER
 
 EXAMPLE = ROOT / ".env.example"
 FIELDS = {variable(name, field): field for name, field in Settings.model_fields.items()}

@@ -17,7 +17,7 @@ from service import tokens
 from service.app import create_app
 from service.devservers import Postgres, Redis
 from service.limits import Counters
-from service.settings import Rate
+from service.variables import Rate
 from tests.conftest import make_settings
 from tests.serving import Served, own_database
 from tests.waiting import until

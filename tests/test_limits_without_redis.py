@@ -18,7 +18,7 @@ from service.app import create_app
 from service.devservers import Redis
 from service.limits import Counters, Limiter, Window
 from service.redis import make_client
-from service.settings import Rate
+from service.variables import Rate
 from tests.conftest import make_settings
 from tests.test_limits import NO_DATABASE, ask, sign_in
 from tests.waiting import until

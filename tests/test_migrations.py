@@ -172,6 +172,17 @@ def test_a_table_in_use_is_tried_again(empty: Settings, connection: Connection) 
     assert migrations.inspect(empty) == (REVISIONS[-1], "current")
 
 
+def test_a_revision_that_fails_is_rolled_back_and_named(
+    empty: Settings, connection: Connection
+) -> None:
+    command.upgrade(CONFIG, REVISIONS[-2])
+    connection.execute(text("CREATE TABLE posts ()"))
+    connection.commit()
+    with pytest.raises(MigrationError, match=r'"posts" already exists .*CREATE TABLE posts'):
+        migrate(empty)
+    assert migrations.inspect(empty) == (REVISIONS[-2], "behind")
+
+
 def source(revision: str, down: str | None) -> str:
     return f'revision = "{revision}"\ndown_revision = {down and repr(down)}\n'
 

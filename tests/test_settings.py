@@ -11,9 +11,9 @@ from service.settings import (
     SettingsError,
     is_secret,
     origin,
-    redacted,
     variable,
 )
+from service.variables import redacted
 
 SECRET = "correct-horse-battery-staple-and-more"
 VALID = {
