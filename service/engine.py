@@ -61,7 +61,7 @@ def _begin(connection: Connection) -> None:
     try:
         rows.driver(connection).execute("BEGIN", prepare=False)
     except psycopg.Error as error:
-        raise rows.translated(connection, error, "BEGIN") from error
+        rows.reraise(connection, error, "BEGIN")
 
 
 def _recognise(context: ExceptionContext) -> None:

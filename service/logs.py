@@ -28,7 +28,7 @@ HIDDEN = frozenset(
     "jwt_secret metrics_token database_url redis_url sentry_dsn dsn api_key".split()
 )
 # Libraries that tell at each start what nobody wants to know.
-QUIET = ("alembic.runtime.plugins", "service.db.MeasuredPool", "sqlalchemy")
+QUIET = ("alembic.runtime.plugins", "service.engine.MeasuredPool", "sqlalchemy")
 # The password in scheme://user:password@host, and what follows "Bearer".
 _CREDENTIALS = re.compile(r"(?<=://)([^/\s:@\"]*):[^/\s@\"]+@|(?<=Bearer )[\w.~+/=-]+")
 

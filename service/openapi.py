@@ -24,6 +24,8 @@ from service.settings import ROOT, project
 View = TypeVar("View", bound=Callable[..., Any])
 
 DOCS = ROOT / "service" / "pages" / "docs.html"
+# Of what the package of Swagger UI holds, what the page asks for; oauth2-redirect.html is not.
+SWAGGER_FILES = ("swagger-ui.css", "index.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
@@ -205,10 +207,12 @@ def init_app(app: Flask) -> None:
         request.environ["service.csp"] = CONTENT_SECURITY_POLICY
         return Response(DOCS.read_text(), mimetype="text/html")
 
-    @app.get("/docs/<path:name>")
+    @app.get(f"/docs/<any({', '.join(map(repr, SWAGGER_FILES))}):name>")
     def docs_file(name: str) -> Response:
-        if name == "docs.js":
-            return send_from_directory(DOCS.parent, name)
         if (found := find_spec("flask_swagger_ui")) is None or not found.origin:
             abort(404)
         return send_from_directory(Path(found.origin).parent / "dist", name, max_age=86400)
+
+    @app.get("/docs/docs.js")
+    def docs_script() -> Response:
+        return send_from_directory(DOCS.parent, "docs.js")

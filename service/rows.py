@@ -8,13 +8,12 @@ the names of its bindparams. A statement that is built anew for each call runs a
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, NoReturn, TypeAlias, cast
 
 import psycopg
 from sqlalchemy import Connection, Insert, Select, Table, bindparam
 from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects.postgresql.psycopg import dialect
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 # What PostgreSQL says when it shuts down, crashes or starts: the connection is no more, or
@@ -45,7 +44,7 @@ class Prepared:
         try:
             found = driver(connection).execute(sql, {**fixed, **values}).fetchall()
         except psycopg.Error as error:
-            raise translated(connection, error, sql) from error
+            reraise(connection, error, sql)
         return [row(each) for each in found]
 
     @cached_property
@@ -113,18 +112,10 @@ def is_gone(error: BaseException) -> bool:
     return getattr(error, "sqlstate", None) in GONE
 
 
-def translated(connection: Connection, error: psycopg.Error, sql: str) -> DBAPIError:
-    """The driver's error as SQLAlchemy's, the connection given up if it is lost."""
-    lost = is_gone(error) or driver(connection).closed
-    if lost:
-        connection.invalidate(error)
-    found = DBAPIError.instance(
-        sql,
-        None,
-        error,
-        psycopg.Error,
-        hide_parameters=True,
-        connection_invalidated=bool(lost),
-        dialect=_DIALECT,
-    )
-    return cast(DBAPIError, found)
+def reraise(connection: Connection, error: psycopg.Error, sql: str) -> NoReturn:
+    """Raise the driver's error as SQLAlchemy would have: a DBAPIError, without values.
+
+    If the connection is lost, it and all older ones of its pool are given up. There is no public
+    function for that; tests/test_rows.py would tell if this one changed.
+    """
+    connection._handle_dbapi_exception(error, sql, None, None, None)

@@ -111,6 +111,7 @@ def test_the_policy_of_the_documentation_allows_no_outside_address(charlie: Flas
     "name",
     [
         "none.js",
+        "oauth2-redirect.html",
         "docs.html",
         "../settings.py",
         "..%2fsettings.py",

@@ -74,7 +74,7 @@ def test_a_broken_constraint_is_what_sqlalchemy_raises_and_shows_no_value(writin
     insert(User, **ADA)
     with pytest.raises(IntegrityError) as caught:
         insert(User, **ADA)
-    assert caught.value.params is None
+    assert not caught.value.params and "[parameters" not in str(caught.value)
     assert not caught.value.connection_invalidated
 
 
