@@ -50,6 +50,9 @@ lock: setup  ## make requirements*.txt anew from pyproject.toml
 	@$(UV_COMPILE) --upgrade -o requirements.txt
 	@$(UV_COMPILE) --upgrade --group dev --constraint requirements.txt -o requirements-dev.txt
 
+migration: setup  ## write a revision of what the models have and the schema has not: m="add things"
+	@$(BIN)/python -m service migration "$(m)"
+
 fmt: setup  ## format the code and apply safe fixes
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 

@@ -72,6 +72,19 @@ def seed(_: argparse.Namespace) -> int:
     return 0
 
 
+def migration(arguments: argparse.Namespace) -> int:
+    """write a revision of what the models have and the schema has not (development only)"""
+    from alembic.util import CommandError
+
+    from service import devserver, revision
+
+    try:
+        revision.write(arguments.message)
+    except (CommandError, devserver.ServerError) as error:
+        return _failed("migration", str(error))
+    return 0
+
+
 def _failed(command: str, message: str) -> int:
     print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
     return 1
@@ -97,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (web, migrate, seed, dev):
         add(command)
+    add(migration).add_argument("message", help='what it does, such as "add things"')
     check = add(healthcheck)
     check.add_argument("process", choices=["web"])
     about = add(doctor)

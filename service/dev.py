@@ -51,6 +51,8 @@ def _run(root: Path, folder: Path, port: int, given: Mapping[str, str]) -> int:
     if not _has(given, "REDIS_URL"):
         servers["REDIS_URL"] = Redis(folder / "redis")
     try:
+        if servers:
+            supervisor.say("Starting PostgreSQL and Redis …")
         supervisor.serve(*servers.values())
         urls = {variable: server.url for variable, server in servers.items()}
         supervisor.environment = {

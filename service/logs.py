@@ -90,7 +90,9 @@ def configure(settings: Settings) -> None:
     shared: list[Any] = [
         _add_request_id,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.TimeStamper(
+            fmt="iso" if settings.log_as_json else "%H:%M:%S.%f", utc=True, key="time"
+        ),
     ]
     if settings.log_as_json:
         shared += [structlog.processors.format_exc_info, _hide_secrets]

@@ -58,7 +58,7 @@ class Served:
         self.process: subprocess.Popen[bytes]
         self._listener = listener
         self._reader: threading.Thread
-        self._env = {
+        self.environment = {
             **surroundings(),
             "APP_ENV": "test",
             "LOG_FORMAT": "json",
@@ -72,7 +72,7 @@ class Served:
             **variables,
         }
         if listener:
-            self._env["GUNICORN_CMD_ARGS"] = f"--bind=fd://{listener.fileno()}"
+            self.environment["GUNICORN_CMD_ARGS"] = f"--bind=fd://{listener.fileno()}"
 
     def start(self) -> None:
         """Start it and return when it is ready. Raises AssertionError with its log if it is not."""
@@ -84,7 +84,7 @@ class Served:
         self.process = spawn(
             [sys.executable, "-m", "service", "web"],
             cwd=ROOT,
-            env=self._env,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -24,7 +24,7 @@ from service.ports import Refused, refuse_taken
 from service.settings import ROOT, Settings
 from tests.conftest import make_settings
 
-COMMANDS = ("web", "migrate", "seed", "dev", "healthcheck", "doctor")
+COMMANDS = ("web", "migrate", "seed", "dev", "migration", "healthcheck", "doctor")
 VALID = {
     "DATABASE_URL": "postgresql://service:secret@127.0.0.1:1/nothing",
     "REDIS_URL": "redis://127.0.0.1:1/0",
@@ -164,6 +164,22 @@ def test_seed_and_migrate_say_in_one_line_what_is_wrong(
         _, err = started.communicate(timeout=60)
         assert re.fullmatch(said + "\n", err), err
         assert started.returncode == 1
+
+
+def test_migration_writes_what_the_models_have_and_the_schema_has_not(tmp_path: Path) -> None:
+    for name in ("service", "migrations"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    models = tmp_path / "service" / "users" / "models.py"
+    text = models.read_text()
+    models.write_text(
+        text.replace("    name: Mapped", "    nickname: Mapped[str | None]\n    name: Mapped")
+    )
+    started = start([*SERVICE, "migration", "add nicknames"], tmp_path)
+    out, err = started.communicate(timeout=60)
+    assert started.returncode == 0, out + err
+    (written,) = (tmp_path / "migrations" / "versions").glob("*_add_nicknames.py")
+    assert 'op.add_column("users", sa.Column("nickname"' in written.read_text()
 
 
 class Readiness(http.server.BaseHTTPRequestHandler):

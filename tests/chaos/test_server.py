@@ -46,7 +46,7 @@ class Activated(Served):
         self.process = spawn(
             [sys.executable, "-c", activate],
             cwd=ROOT,
-            env=self._env,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(self._listener.fileno(),),

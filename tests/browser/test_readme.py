@@ -1,0 +1,61 @@
+"""The README's commands, as a newcomer would type them."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from service.settings import ROOT
+from tests.serving import Served, surroundings
+
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+# What other tests run, since it takes its time, ends all, or needs a terminal.
+ELSEWHERE = {
+    "python -m service web": "tests/test_server.py",
+    "python -m service migrate": "tests/test_migrations.py",
+}
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for page in PAGES for block in blocks(page) for line in block.splitlines()]
+    return [line.split("#")[0].strip() for line in lines]
+
+
+def test_every_make_target_that_is_named_is_there() -> None:
+    named = {
+        t for page in PAGES for t in re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", page.read_text())
+    }
+    assert named and named <= TARGETS
+
+
+def test_every_command_of_the_service_is_run_here_or_elsewhere(served: Served) -> None:
+    mine = [each for each in commands() if each.startswith("python -m service")]
+    assert len(mine) >= 4
+    for command in mine:
+        if command in ELSEWHERE:
+            assert (ROOT / ELSEWHERE[command]).exists()
+            continue
+        ended = run(command, served)
+        assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
+
+
+def test_the_api_answers_by_hand_as_the_readme_says(served: Served) -> None:
+    (script,) = [block for page in PAGES for block in blocks(page) if "curl" in block]
+    ended = run("set -e\n" + script.replace("localhost:8000", f"localhost:{served.port}"), served)
+    assert ended.returncode == 0, ended.stderr
+    for part in ('"next_cursor"', '"email":"you@example.com"', '"title":"Hello"'):
+        assert part in ended.stdout
+    assert '"status":4' not in ended.stdout
+
+
+def run(script: str, served: Served) -> "subprocess.CompletedProcess[str]":
+    path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+    env = surroundings() | served.environment | {"PATH": path, "PORT": str(served.port)}
+    return subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
