@@ -71,7 +71,7 @@ def taken_port() -> Iterator[str]:
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
-    listed = re.findall(r"^    (\w+)  +\w", capsys.readouterr().out, re.MULTILINE)
+    listed = re.findall(r"^ {4}(\w+)", capsys.readouterr().out, re.MULTILINE)
     assert set(COMMANDS) <= set(listed)
 
 
