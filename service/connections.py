@@ -83,8 +83,6 @@ class Connector:
             self.tried_at = time.monotonic()  # one thread tries, and the others go on failing
         try:
             connection = self._connect(args, kwargs)
-            # Not in `options`, which PgBouncer refuses. Behind it, set it for the role as well.
-            connection.execute(f"SET statement_timeout = {int(self.statement_timeout * 1000)}")
         except psycopg.OperationalError:
             self.is_down, self.tried_at = True, time.monotonic()
             raise
@@ -97,7 +95,7 @@ class Connector:
         while True:
             tries -= 1
             try:
-                return connect(*args, patience=self.statement_timeout + OVERTIME, **kwargs)
+                return self._open(args, kwargs)
             except psycopg.OperationalError as error:
                 if not tries or time.monotonic() > give_up or is_hopeless(error):
                     raise
@@ -105,3 +103,13 @@ class Connector:
             # their connection together do not come back together.
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             pause *= 2
+
+    def _open(self, args: Any, kwargs: Any) -> Connection:
+        connection = connect(*args, patience=self.statement_timeout + OVERTIME, **kwargs)
+        try:
+            # Not in `options`, which PgBouncer refuses. Behind it, set it for the role as well.
+            connection.execute(f"SET statement_timeout = {int(self.statement_timeout * 1000)}")
+        except psycopg.Error:  # the server went down just now: to be tried again like a connect
+            connection.close()
+            raise
+        return connection
