@@ -54,7 +54,7 @@ class Out(BaseModel):
     ) -> Response:
         """The thing as JSON. Times are RFC 3339 in UTC, ids in their canonical form."""
         body = cls.__pydantic_serializer__.to_json(cls.model_validate(thing))
-        return Response(body, status, headers, mimetype="application/json")
+        return Response(body, status, headers, content_type="application/json")
 
 
 class Page(Out, Generic[T]):
