@@ -56,7 +56,7 @@ reload = settings.app_env == "development"
 # 90 s: set WEB_KEEPALIVE=95s there), so that it is never us who close one that is being used.
 keepalive = int(settings.web_keepalive.total_seconds())
 graceful_timeout = int(settings.shutdown_grace.total_seconds())
-timeout = 30  # a worker whose main thread hangs so long is killed; requests have own limits
+timeout = 30  # a worker whose main thread hangs so long is killed; requests: server.READ_LIMIT
 
 # What a proxy says is read in one place, by PROXY_HOPS: gunicorn would take X-Forwarded-Proto
 # from anybody on this machine, and look at the list of addresses in each request.

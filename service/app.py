@@ -3,11 +3,8 @@
 Add a feature: one import and one line in FEATURES, below those that it builds on.
 """
 
-from typing import Any
-
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import (
     db,
@@ -28,7 +25,7 @@ from service import (
 from service import posts
 from service import uploads
 from service import users
-from service.edge import Edge
+from service.edge import Edge, behind_proxies
 from service.settings import ROOT, Settings
 
 # The order is the law: a feature may import those above it, and no others.
@@ -80,10 +77,8 @@ def _compose(app: Flask, settings: Settings, process: str) -> None:
         app.register_blueprint(feature.bp)
     if settings.frontend_url:
         _allow_origins(app, settings)
-    wrapped: Any = Edge(app.wsgi_app, settings)
-    if hops := settings.proxy_hops:
-        wrapped = ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=0)
-    app.wsgi_app = wrapped  # type: ignore[method-assign]
+    edge = Edge(app.wsgi_app, settings)
+    app.wsgi_app = behind_proxies(edge, settings.proxy_hops)  # type: ignore[method-assign]
 
 
 def _allow_origins(app: Flask, settings: Settings) -> None:

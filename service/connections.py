@@ -69,9 +69,10 @@ def is_hopeless(error: BaseException) -> bool:
 class Connector:
     """Opens connections for a pool: tries again while PostgreSQL restarts, then fails fast."""
 
-    def __init__(self, retries: int, statement_timeout: float) -> None:
+    def __init__(self, retries: int, statement_timeout: float, pooled: bool = False) -> None:
         self.retries = retries
         self.statement_timeout = statement_timeout
+        self.pooled = pooled  # by PgBouncer: what is SET there, other clients get
         self.is_down = False
         self.tried_at = 0.0  # monotonic seconds
 
@@ -106,8 +107,9 @@ class Connector:
 
     def _open(self, args: Any, kwargs: Any) -> Connection:
         connection = connect(*args, patience=self.statement_timeout + OVERTIME, **kwargs)
+        if self.pooled:
+            return connection
         try:
-            # Not in `options`, which PgBouncer refuses. Behind it, set it for the role as well.
             connection.execute(f"SET statement_timeout = {int(self.statement_timeout * 1000)}")
         except psycopg.Error:  # the server went down just now: to be tried again like a connect
             connection.close()

@@ -8,7 +8,7 @@ committed is rolled back.
 import os
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 from uuid import UUID
 from weakref import WeakMethod
@@ -18,6 +18,7 @@ from flask import Flask, current_app, g, has_request_context, request
 from sqlalchemy import Connection, DateTime, MetaData, Select, Table
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from werkzeug.local import LocalProxy
 
@@ -26,7 +27,7 @@ from service.connections import Hung
 from service.engine import make_engine, transactions_of
 from service.ids import uuid7
 from service.rows import Prepared, Row, Values
-from service.sessions import Reading, Writing
+from service.sessions import GET_ONLY_READS, Reading, Writing
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -38,6 +39,7 @@ Statement = Select[Any] | Prepared
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
 
 REPLICA_PAUSE = 5  # seconds that reads leave out a replica that was down
+REPLICA_PATIENCE = timedelta(seconds=2)  # for a statement there, before the primary is asked
 
 
 class Model(DeclarativeBase):
@@ -66,7 +68,11 @@ class Database:
         self._replica: Engine | None = None
         self._replica_down_until = 0.0
         if settings.database_replica_url:
-            quick = settings.model_copy(update={"database_connect_retries": 0})
+            # The primary can answer instead, so it is not waited for long.
+            patience = min(settings.database_statement_timeout, REPLICA_PATIENCE)
+            quick = settings.model_copy(
+                update={"database_connect_retries": 0, "database_statement_timeout": patience}
+            )
             self._replica = make_engine(settings.database_replica_url, quick, process)
         # A connection that two processes write to is garbage for both. The parent's stay open.
         forget = WeakMethod(self.forget_connections)
@@ -90,9 +96,10 @@ class Database:
             try:
                 with self._replica.connect() as connection:
                     return run(connection, statement, values)
-            except OperationalError as error:
+            except (OperationalError, PoolTimeoutError) as error:
                 self._replica_down_until = time.monotonic() + REPLICA_PAUSE
-                log.warning("replica is down, the primary answers", reason=str(error.orig))
+                reason = str(getattr(error, "orig", error)).strip()
+                log.warning("replica is down, the primary answers", reason=reason)
         with self.engine.connect() as connection:
             return run(connection, statement, values)
 
@@ -142,16 +149,19 @@ session: Session = cast(Session, LocalProxy(_session))
 def insert(model: type[Model], **values: Any) -> Row:
     """Add a row in the session's transaction, and return it to be shown, defaults filled in.
 
-    A third of the cost of an object that is added and flushed.
+    Cheaper than an object that is added and flushed. Raises RuntimeError in a GET.
     """
+    if _only_reads():
+        raise RuntimeError(GET_ONLY_READS)
     table = cast(Table, model.__table__)
     return rows.insertion(table, frozenset(values)).run(_session().connection(), values)
 
 
 def begin() -> None:
-    """Give a GET that writes after all a transaction."""
+    """Give a GET that writes after all a transaction. It is not run again then."""
     close()
     g.session = database().session()
+    g.writes = True
 
 
 def close(_: BaseException | None = None) -> None:
@@ -171,11 +181,10 @@ def once_more(dispatch: Callable[[], T]) -> T:
     except DBAPIError as error:
         if not error.connection_invalidated or request.method not in SAFE_METHODS:
             raise
-        if isinstance(error.orig, Hung):  # who asked has waited long enough
+        if isinstance(error.orig, Hung) or "writes" in g:  # it has waited long enough, or written
             raise
         log.info("connection lost, reading again", reason=str(error.orig).strip())
         close()
-        vars(g).clear()
         return dispatch()
 
 

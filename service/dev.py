@@ -32,6 +32,13 @@ PROCESSES = (
 def run(root: Path) -> int:
     """Return the exit code: 0 when asked to stop, 1 when something could not start or died."""
     given = environment()
+    if (wanted := given.get("APP_ENV") or "development") not in ("development", "test"):
+        print(
+            f"APP_ENV is {wanted}: make dev migrates its database and writes demo accounts into"
+            " it. Unset APP_ENV, here and in .env, to run it.",
+            file=sys.stderr,
+        )
+        return 1
     folder = root / ".dev"
     folder.mkdir(exist_ok=True)
     try:

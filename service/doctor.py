@@ -11,9 +11,8 @@ from typing import Any
 from redis import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import limits, migrations, server
+from service import edge, limits, migrations, server
 from service.engine import make_engine
 from service.redis import make_client
 from service.settings import Settings, origin, variable
@@ -74,12 +73,17 @@ def _shown(value: object) -> str | None:
 
 def _client(settings: Settings, forwarded_for: str, peer: str) -> Finding:
     """Whom the service would take a request for, that `peer` brings with this header."""
-    seen: dict[str, Any] = {}
-    environ = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded_for}
-    if hops := settings.proxy_hops:
-        never_called: Any = None
-        ProxyFix(lambda env, _: seen.update(env) or [], x_for=hops)(environ, never_called)
-    address = limits.group(seen.get("REMOTE_ADDR", peer))
+    seen: dict[str, str] = {}
+
+    def look(environ: Any, _: Any) -> list[bytes]:
+        seen["address"] = limits.group(edge.plain(environ["REMOTE_ADDR"]))
+        return []
+
+    hops = settings.proxy_hops
+    environ: Any = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded_for}
+    never_called: Any = None
+    edge.behind_proxies(look, hops)(environ, never_called)
+    address = seen["address"]
     return {"address": address, "x_forwarded_for": forwarded_for, "peer": peer, "hops": hops}
 
 

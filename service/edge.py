@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import logs, metrics
 from service.settings import Settings
@@ -27,6 +28,8 @@ HEADERS = (
 FRAMES = ("X-Frame-Options", "DENY")
 CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
 HSTS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+
+HEALTH = frozenset(("/health", "/health/live", "/health/ready"))  # asked too often to be logged
 
 _SANE_ID = re.compile(r"[\w.:=+/@-]{1,128}", re.ASCII)
 _UNMATCHED = "unmatched"  # one label for all unknown paths, or scanners would fill the metrics
@@ -45,6 +48,7 @@ class Edge:
     def __init__(self, app: Callable[..., Iterable[bytes]], settings: Settings) -> None:
         self.app = app
         self.hsts = settings.is_production
+        self.hops = settings.proxy_hops
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         start = time.perf_counter()
@@ -54,9 +58,7 @@ class Edge:
         environ["service.request_id"] = id
         extra: list[tuple[str, str]] = []
         environ["service.headers"] = extra
-        address = environ.get("REMOTE_ADDR", "")
-        if address.startswith("::ffff:"):  # an IPv4 client of a socket that takes both
-            environ["REMOTE_ADDR"] = address[7:]
+        environ["REMOTE_ADDR"] = plain(environ.get("REMOTE_ADDR", ""))
         sent, route = "500", _UNMATCHED
 
         def respond(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -72,11 +74,11 @@ class Edge:
                 ("Content-Security-Policy", environ.get("service.csp", CONTENT_SECURITY_POLICY))
             )
             headers.append(FRAMES)
-            if self.hsts and environ["wsgi.url_scheme"] == "https":
+            if self.hsts and self._is_https(environ):
                 headers.append(HSTS)
             return start_response(status, headers, *rest)
 
-        if environ["PATH_INFO"].startswith("/health"):
+        if environ["PATH_INFO"] in HEALTH:
             return self.app(environ, respond)
         token = logs.request_id.set(id)
         metrics.IN_FLIGHT.inc()
@@ -86,6 +88,25 @@ class Edge:
             metrics.IN_FLIGHT.dec()
             _record(environ, sent, route, time.perf_counter() - start)
             logs.request_id.reset(token)
+
+    def _is_https(self, environ: Environ) -> bool:
+        """Whether the client speaks HTTPS: to us, or to the outermost proxy that is trusted and
+        says so. Most proxies write the header anew, so there may be fewer words than proxies."""
+        said = environ.get("HTTP_X_FORWARDED_PROTO", "") if self.hops else ""
+        words = [word.strip() for word in said.split(",") if word.strip()]
+        if not words:
+            return bool(environ["wsgi.url_scheme"] == "https")
+        return words[-min(self.hops, len(words))] == "https"
+
+
+def plain(address: str) -> str:
+    """An address as it is counted: that of an IPv4 client of a socket that takes both is IPv4."""
+    return address[7:] if address.startswith("::ffff:") else address
+
+
+def behind_proxies(app: Callable[..., Any], hops: int) -> Callable[..., Any]:
+    """The app, which is told the client's address by so many proxies; none are believed for 0."""
+    return ProxyFix(app, x_for=hops, x_proto=0, x_host=0) if hops else app
 
 
 def _record(environ: Environ, status: str, route: str, seconds: float) -> None:

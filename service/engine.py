@@ -5,7 +5,7 @@ Nothing to change here: pool, time-outs and retries are settings.
 
 import time
 from functools import partial
-from select import select
+from select import POLLERR, POLLHUP, POLLIN, poll
 from typing import Any
 
 import psycopg
@@ -49,11 +49,24 @@ def _check(dialect: Any, connection: Any, record: Any, proxy: Any) -> None:
     record.info["used_at"] = now
     if idle >= IDLE_BEFORE_LOOK:
         try:
-            if idle > IDLE_BEFORE_PING or select([connection.pgconn.socket], [], [], 0)[0]:
+            if idle > IDLE_BEFORE_PING or _has_something_to_say(connection.pgconn.socket):
                 dialect.do_ping(connection)
         except (psycopg.Error, ValueError) as error:  # ValueError: it is closed and has no socket
             raise DisconnectionError(str(error)) from error
+    record.record_info["in_use"] = True
     metrics.POOL_IN_USE.inc()
+
+
+def _release(_: Any, record: Any) -> None:
+    """As the event `checkin`, which comes after a failed checkout too."""
+    if record.record_info.pop("in_use", False):
+        metrics.POOL_IN_USE.dec()
+
+
+def _has_something_to_say(descriptor: int) -> bool:
+    waiting = poll()  # select() cannot look at descriptors over 1023
+    waiting.register(descriptor, POLLIN | POLLHUP | POLLERR)
+    return bool(waiting.poll(0))
 
 
 def _begin(connection: Connection) -> None:
@@ -93,9 +106,12 @@ def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
         },
     )
     timeout = settings.database_statement_timeout.total_seconds()
-    event.listen(engine, "do_connect", Connector(settings.database_connect_retries, timeout))
+    pooled = not settings.database_prepared_statements
+    connector = Connector(settings.database_connect_retries, timeout, pooled)
+    event.listen(engine, "do_connect", connector)
     event.listen(engine, "checkout", partial(_check, engine.dialect))
-    event.listen(engine, "checkin", lambda *_: metrics.POOL_IN_USE.dec())
+    event.listen(engine, "checkin", _release)
+    event.listen(engine, "connect", lambda *_: metrics.POOL_MAX.set(settings.database_pool_max))
     event.listen(engine, "handle_error", _recognise)
     return engine
 

@@ -20,6 +20,10 @@ log = structlog.get_logger()
 
 RETRY_AFTER = 5  # seconds: about what a database or Redis needs to come back
 
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_CONFLICTS = ("40001", "40P01")  # serialization failure, deadlock
+_READ_ONLY = "25006"  # the primary has become a replica: connections are still to the old one
+
 FieldErrors = Sequence[Mapping[str, str]]
 
 
@@ -97,6 +101,10 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         headers = {k: v for k, v in error.get_headers() if k in ("Allow", "Retry-After")}
         return Problem(error.description or "", status=error.code, headers=headers)
+    if (state := getattr(getattr(error, "orig", None), "sqlstate", None)) in _CONFLICTS:
+        return Unavailable("Another request was changing the same. Try again.", retry_after=1)
+    if state == _READ_ONLY:
+        return Unavailable("The database takes no changes just now. Try again in a few seconds.")
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return Unavailable("The database does not answer. Try again in a few seconds.")
     if isinstance(error, IntegrityError):

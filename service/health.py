@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 
 from service import migrations
 from service.connections import CONNECT_TIMEOUT, Connection, connect
+from service.errors import RETRY_AFTER
 from service.redis import redis
 from service.settings import Settings
 
@@ -139,7 +140,7 @@ def _connect(settings: Settings) -> Connection:
 
 
 def _json(body: dict[str, Any], ok: bool) -> Response:
-    headers = {"Cache-Control": "no-store"} | ({} if ok else {"Retry-After": "5"})
+    headers = {"Cache-Control": "no-store"} | ({} if ok else {"Retry-After": str(RETRY_AFTER)})
     return Response(to_json(body), 200 if ok else 503, headers, mimetype="application/json")
 
 

@@ -3,7 +3,8 @@
 https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header-07
 
 The key, the effect and the response are one transaction: the view's own commit becomes a
-savepoint of it. So there is no moment in which the effect is there and the key is not.
+savepoint of it. So there is no moment in which the effect is there and the key is not. A response
+that must not be stored (Cache-Control: no-store) is not kept: an access token is a secret.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from uuid import UUID
 
 from flask import Response, g, make_response, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import LargeBinary, UniqueConstraint, func, select, text
+from sqlalchemy import LargeBinary, UniqueConstraint, delete, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -53,7 +54,6 @@ def once(user_id: UUID, view: Callable[[], ResponseReturnValue]) -> ResponseRetu
     if not _KEY.fullmatch(key):
         raise BadRequest("An Idempotency-Key is 1 to 255 visible ASCII characters.")
     db.close()  # or this request would hold two connections, and starve others of theirs
-    vars(g).clear()  # what was loaded so far belongs to that session
     with database().session() as outer:
         _claim(outer, user_id, key)
         fingerprint = hashlib.sha256(request.full_path.encode() + b"\n" + request.get_data())
@@ -62,10 +62,15 @@ def once(user_id: UUID, view: Callable[[], ResponseReturnValue]) -> ResponseRetu
                 raise Invalid("This Idempotency-Key was used for another request.")
             return found.response()
         response = _inside(outer, view)
-        if response.status_code < 300:
+        if response.status_code < 300 and not response.cache_control.no_store:
             outer.add(_kept(user_id, key, fingerprint.digest(), response))
         outer.commit()
         return response
+
+
+def forget(user_id: UUID) -> None:
+    """Delete all keys of a user, in the session's transaction."""
+    db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.user_id == user_id))
 
 
 def _inside(outer: Session, view: Callable[[], ResponseReturnValue]) -> Response:

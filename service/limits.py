@@ -8,6 +8,7 @@ two round trips and 290 µs for the same, and a Redis that hangs costs every req
 """
 
 import ipaddress
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
-from flask import Flask, request
+from flask import Flask, current_app, request
 from redis import Redis, RedisError
 
 from service import metrics, tokens
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 View = TypeVar("View", bound=Callable[..., Any])
 
 PAUSE = 5  # seconds without a try, after Redis did not answer
+SLOW = 0.25  # seconds that an answer may take; the time-outs of a client hold for each of its steps
 MEMORY = 10_000  # clients whose strict limits are counted here while Redis is down
 
 HEADERS = ("RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
@@ -86,10 +88,10 @@ class Counters:
 class Limiter:
     """The limits of an app.
 
-    A breaker stands before Redis: when it does not answer, one request has waited at most
-    250 ms for it, and during the next `pause` nobody asks. Meanwhile the general limit lets
-    requests pass, and strict ones are counted here, with a share of the limit for each of the
-    `processes` that is half of what it would be, at least 1.
+    A breaker stands before Redis: when it does not answer in time, who asked has waited once,
+    and during the next `pause` nobody asks; then one thread tries, while the others do not wait.
+    Meanwhile the general limit lets requests pass, and strict ones are counted here, with a
+    share of the limit for each of the `processes` that is half of what it would be, at least 1.
     """
 
     def __init__(self, client: Redis, processes: int, pause: float = PAUSE) -> None:
@@ -97,20 +99,44 @@ class Limiter:
         self._processes = processes
         self._pause = pause  # seconds
         self._memory = Counters()
-        self._closed_until = 0.0
+        self._broken = False
+        self._try_at = 0.0  # monotonic seconds
+        self._trying = threading.Lock()
 
-    def count(self, identity: str, rules: Sequence[tuple[str, Rate]]) -> list[Window]:
-        """Count a request on each rule; the windows of the rules that could be counted."""
-        now = time.monotonic()
-        if now >= self._closed_until:
+    def count(
+        self, identity: str, rules: Sequence[tuple[str, Rate]], lenient: int = 1
+    ) -> list[Window]:
+        """Count a request on each rule; the windows of the rules that could be counted.
+
+        Without Redis the first `lenient` ones let it pass, and the rest is strict.
+        """
+        if not self._broken:
+            found = self._ask(identity, rules)
+        elif time.monotonic() >= self._try_at and self._trying.acquire(blocking=False):
             try:
-                return self._in_redis(identity, rules)
-            except RedisError as error:
-                self._closed_until = time.monotonic() + self._pause
-                log.warning("rate limits without redis", reason=str(error), pause_s=self._pause)
+                found = self._ask(identity, rules)
+            finally:
+                self._trying.release()
+        else:
+            found = None
+        if found is not None:
+            return found
         for rule, _ in rules:
             metrics.LIMITER_FALLBACKS.labels(rule).inc()
-        return [self._in_memory(identity, rule, rate) for rule, rate in rules[1:]]
+        return [self._in_memory(identity, rule, rate) for rule, rate in rules[lenient:]]
+
+    def _ask(self, identity: str, rules: Sequence[tuple[str, Rate]]) -> list[Window] | None:
+        """The windows as Redis counts them, or None; an answer that took too long breaks it too."""
+        start, reason = time.monotonic(), "it answers too slowly"
+        try:
+            found = self._in_redis(identity, rules)
+        except RedisError as error:
+            found, reason = None, str(error)
+        self._broken = found is None or time.monotonic() - start > SLOW
+        if self._broken:
+            self._try_at = time.monotonic() + self._pause
+            log.warning("rate limits without redis", reason=reason, pause_s=self._pause)
+        return found
 
     def _in_redis(self, identity: str, rules: Sequence[tuple[str, Rate]]) -> list[Window]:
         keys = [f"limit:fixed:{rule}:{{{identity}}}" for rule, _ in rules]
@@ -155,6 +181,40 @@ def group(address: str) -> str:
         return address
 
 
+class Limits(NamedTuple):
+    """The rules of an app by their settings' names, and what counts them."""
+
+    limiter: Limiter
+    rules: dict[str, tuple[str, Rate]]
+
+    def check(self, windows: Sequence[Window]) -> None:
+        """Tell of the tightest window in the RateLimit headers. Raises TooManyRequests.
+
+        https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-07
+        """
+        if not windows:
+            return
+        tightest = min(windows, key=lambda window: window.rate.count - window.used)
+        limit, reset = tightest.rate.count, max(1, math.ceil(tightest.left))
+        remaining = max(0, limit - tightest.used)
+        values = (f"{limit};w={tightest.rate.seconds}", str(limit), str(remaining), str(reset))
+        headers = request.environ["service.headers"]
+        headers[:] = [each for each in headers if each[0] not in HEADERS]
+        headers += zip(HEADERS, values, strict=True)
+        if tightest.used > limit:
+            metrics.LIMITED.labels(tightest.rule).inc()
+            detail = f"Too many requests: {limit} are allowed in {tightest.rate.seconds} s."
+            raise TooManyRequests(detail, headers={"Retry-After": str(reset)})
+
+
+def count(name: str) -> None:
+    """Count this request on the limit of this setting, in the middle of a view: a strict limit for
+    what only some of its requests do. Raises TooManyRequests."""
+    found: Limits = current_app.extensions["limits"]
+    rules = [found.rules[name]]
+    found.check(found.limiter.count(identity(strict=True), rules, lenient=0))
+
+
 def init_app(app: Flask, settings: Settings, processes: int) -> None:
     rules = {
         name: (name.removeprefix("rate_limit_"), rate)
@@ -164,27 +224,13 @@ def init_app(app: Flask, settings: Settings, processes: int) -> None:
     general = [rules["rate_limit_default"]]
     with app.app_context():
         limiter = Limiter(redis(), processes)
+    limits = app.extensions["limits"] = Limits(limiter, rules)
 
     @app.before_request
     def check() -> None:
-        """Count this request. Raises TooManyRequests; adds the RateLimit headers either way.
-
-        https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-07
-        """
-        environ = request.environ
-        if not environ["PATH_INFO"].startswith("/api/") or request.method == "OPTIONS":
+        """Count this request. Raises TooManyRequests; adds the RateLimit headers either way."""
+        if not request.environ["PATH_INFO"].startswith("/api/") or request.method == "OPTIONS":
             return  # a browser's preflight asks before each request, and cannot wait
         extra = getattr(app.view_functions.get(request.endpoint or ""), "rate_limit", None)
         wanted = [*general, rules[extra]] if extra else general
-        windows = limiter.count(identity(strict=extra is not None), wanted)
-        if not windows:
-            return
-        tightest = min(windows, key=lambda window: window.rate.count - window.used)
-        limit, reset = tightest.rate.count, max(1, round(tightest.left))
-        remaining = max(0, limit - tightest.used)
-        values = (f"{limit};w={tightest.rate.seconds}", str(limit), str(remaining), str(reset))
-        environ["service.headers"] += zip(HEADERS, values, strict=True)
-        if tightest.used > limit:
-            metrics.LIMITED.labels(tightest.rule).inc()
-            detail = f"Too many requests: {limit} are allowed in {tightest.rate.seconds} s."
-            raise TooManyRequests(detail, headers={"Retry-After": str(reset)})
+        limits.check(limiter.count(identity(strict=extra is not None), wanted))

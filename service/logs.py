@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
 
-from service.settings import Settings
+from service.settings import Settings, is_secret
 
 Event = MutableMapping[str, Any]
 
@@ -25,8 +26,8 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 HIDDEN = frozenset(
     "password current_password authorization cookie set_cookie token access_token secret "
-    "jwt_secret metrics_token database_url redis_url sentry_dsn dsn api_key".split()
-)
+    "dsn api_key".split()
+) | {name for name, field in Settings.model_fields.items() if is_secret(field)}
 # Libraries that tell at each start what nobody wants to know.
 QUIET = ("alembic.runtime.plugins", "service.engine.MeasuredPool", "sqlalchemy")
 # The password in scheme://user:password@host, and what follows "Bearer".
@@ -79,8 +80,9 @@ class Stdout:
 
     def msg(self, line: bytes) -> None:
         rest = memoryview(line + b"\n")
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        with suppress(OSError):  # a full disk or a reader that is gone must not cost a response
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
 
     debug = info = warning = error = critical = exception = msg
 

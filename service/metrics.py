@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.errors import Unauthorized
 from service.settings import Settings
 
 # Each change of a metric looks whether the process has forked, by a system call that costs as
@@ -53,8 +54,10 @@ IN_FLIGHT = Gauge(
 POOL_IN_USE = Gauge(
     "database_pool_in_use", "Connections taken from the pools.", multiprocess_mode="livesum"
 )
-POOL_SIZE = Gauge(
-    "database_pool_max", "The most connections the pools open.", multiprocess_mode="livesum"
+POOL_MAX = Gauge(
+    "database_pool_max",
+    "The most connections the pools open, of processes that have opened any.",
+    multiprocess_mode="livesum",
 )
 POOL_WAIT = Counter("database_pool_wait_seconds", "Time spent waiting for a connection.")
 LIMITED = Counter("rate_limited_requests", "Requests refused with 429.", ["rule"])
@@ -100,5 +103,5 @@ def init_app(app: Flask, settings: Settings) -> None:
             expected = f"Bearer {token.get_secret_value()}".encode()
             given = request.headers.get("Authorization", "").encode()
             if not hmac.compare_digest(given, expected):
-                abort(Response(status=401, headers={"WWW-Authenticate": "Bearer"}))
+                raise Unauthorized("The metrics need their token: Authorization: Bearer.")
         return Response(expose(), content_type=CONTENT_TYPE_LATEST)

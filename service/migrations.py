@@ -6,11 +6,11 @@ Nothing to change here; revisions are in migrations/versions, settings in [tool.
 import re
 import time
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from service.connections import is_hopeless
@@ -28,8 +28,9 @@ LOCK_TIMEOUT = "5s"  # a migration that waits for a table makes all others wait 
 LOCK_TRIES = 12
 STATEMENT_TIMEOUT = "15min"
 
-_REVISION = re.compile(r"^revision(?:: str)? = [\"'](\w+)[\"']", re.MULTILINE)
-_DOWN = re.compile(r"^down_revision(?:: [^=]+)? = [\"'](\w+)[\"']", re.MULTILINE)
+_REVISION = re.compile(r"^revision(?:: [^=]+)? = (.+)$", re.MULTILINE)
+_DOWN = re.compile(r"^down_revision(?:: [^=]+)? = (.+)$", re.MULTILINE)
+_NAME = re.compile(r"[\"'](\w+)[\"']")  # of a merge there are several
 
 
 class MigrationError(Exception):
@@ -45,12 +46,17 @@ def known() -> Known:
 def read(files: Iterable[str]) -> Known:
     """The revisions in these sources. Read as text: importing Alembic costs 0.3 s."""
     sources = list(files)
-    revisions = {found[1] for source in sources if (found := _REVISION.search(source))}
-    parents = {found[1] for source in sources if (found := _DOWN.search(source))}
+    revisions, parents = _names(_REVISION, sources), _names(_DOWN, sources)
     if len(heads := revisions - parents) > 1:
         names = " and ".join(sorted(heads))
         raise MigrationError(f"migrations/versions has two heads, {names}: run `alembic merge`")
     return frozenset(revisions), next(iter(heads), None)
+
+
+def _names(line: re.Pattern[str], sources: Iterable[str]) -> set[str]:
+    """The revisions that this line names in each source."""
+    lines = (found[1] for source in sources if (found := line.search(source)))
+    return {name for each in lines for name in _NAME.findall(each)}
 
 
 def revision(connection: Any) -> str | None:
@@ -90,8 +96,8 @@ def migrate(settings: Settings, lock_timeout: str = LOCK_TIMEOUT) -> None:
     known()
     engine = _engine(settings)
     _wait_for(engine)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        _lock(connection)  # let go of when the connection is closed, whatever happens
+    with engine.connect() as connection:
+        _lock(connection)  # let go of when its transaction ends, whatever happens
         match state(connection):
             case "current":
                 log.info("schema is up to date", revision=known()[1])
@@ -129,14 +135,28 @@ def _wait_for(engine: Engine) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    """Poll for the lock: blocking on it would deadlock with CREATE INDEX CONCURRENTLY."""
+    """Hold the lock for as long as the connection's transaction lasts.
+
+    A transaction's, not a session's: behind PgBouncer a session's would outlive us. It is polled
+    for: blocking on it would deadlock with CREATE INDEX CONCURRENTLY.
+    """
     give_up = time.monotonic() + LOCK_PATIENCE
-    query = text("SELECT pg_try_advisory_lock(:key)")
-    while not connection.execute(query, {"key": LOCK}).scalar_one():
+    query = text("SELECT pg_try_advisory_xact_lock(:key)")
+    while True:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        if connection.execute(query, {"key": LOCK}).scalar_one():
+            return
+        connection.rollback()
         if time.monotonic() > give_up:
             raise MigrationError(f"another migration has been running for {LOCK_PATIENCE} s")
         log.info("waiting for a migration that runs elsewhere")
         time.sleep(1)
+
+
+def _limit(lock_timeout: str, connection: Connection) -> None:
+    """As the event `begin`. LOCAL, for the transaction: behind PgBouncer others get the rest."""
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_timeout}'")
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
 
 
 def _upgrade(engine: Engine, lock_timeout: str) -> None:
@@ -146,9 +166,7 @@ def _upgrade(engine: Engine, lock_timeout: str) -> None:
     config = Config(toml_file=ROOT / "pyproject.toml")
     for tried in range(1, LOCK_TRIES + 1):
         with engine.connect() as connection:
-            connection.execute(text(f"SET lock_timeout = '{lock_timeout}'"))
-            connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
-            connection.commit()
+            event.listen(connection, "begin", partial(_limit, lock_timeout))
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")

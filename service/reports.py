@@ -27,6 +27,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         max_request_body_size="never",
         include_local_variables=False,
         before_send=_hide_credentials,
+        before_send_transaction=_hide_request,
+        auto_session_tracking=False,
         traces_sample_rate=traces,
         # The integrations wrap every request, query and log line, which costs 250 µs a
         # request even when nothing fails. Errors are captured where they become a response.
@@ -39,8 +41,15 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def _hide_credentials(event: Any, _: Any) -> Any:
     """The event without what an exception's text may quote: URLs with passwords, tokens."""
+    event.pop("request", None)
     for each in event.get("exception", {}).get("values", ()):
         each["value"] = hide(each.get("value") or "")
+    return event
+
+
+def _hide_request(event: Any, _: Any) -> Any:
+    """The transaction without headers and query: they may hold tokens and personal data."""
+    event.pop("request", None)
     return event
 
 

@@ -20,6 +20,8 @@ from sqlalchemy.types import TypeEngine
 # was not made yet. https://www.postgresql.org/docs/current/errcodes-appendix.html
 GONE = ("57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006")
 
+KEPT_ROWS = 50  # of a result that stays in memory, on each connection, until the next one
+
 Row: TypeAlias = Any  # a tuple whose columns are attributes too
 Values: TypeAlias = Mapping[str, Any]
 
@@ -49,6 +51,8 @@ class Prepared:
             found = cursor.execute(sql, {**fixed, **values} if fixed else values).fetchall()
         except psycopg.Error as error:
             reraise(connection, error, sql)
+        if len(found) > KEPT_ROWS:
+            del pooled.info[self]  # a cursor holds its last result
         return [row(each) for each in found]
 
     @cached_property

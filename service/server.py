@@ -8,16 +8,20 @@ import math
 import os
 import socket
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from gunicorn import glogging, systemd
 from gunicorn.workers.gthread import ThreadWorker
 
-from service import health, ports
+from service import errors, health, ports
 from service.settings import Settings
 
 PROCESS_MEMORY = 128 * 2**20  # bytes that a process may come to use, and keep to under load
@@ -25,6 +29,8 @@ MASTER_MEMORY = 64 * 2**20
 FEWEST = 2  # so that one process that restarts or hangs leaves another
 MOST = 16  # more belong on another machine
 HEALTH_THREADS = 4
+READ_LIMIT = 30  # seconds in which a client must have sent its request, with the body
+_PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -104,6 +110,21 @@ def metrics_folder(master: int, parent: str | None) -> str:
     return tempfile.mkdtemp(f".{master}", "service-metrics-", parent)
 
 
+class Said:
+    """In the place of a client's socket: takes what gunicorn would send, for its status."""
+
+    status = 400
+
+    def sendall(self, raw: bytes) -> None:
+        self.status = int(raw[9:12])
+
+    def gettimeout(self) -> None:
+        return None
+
+    def setblocking(self, _: bool) -> None:
+        pass
+
+
 class Worker(ThreadWorker):
     """A gunicorn worker whose health pages do not stand in line behind other requests.
 
@@ -112,6 +133,7 @@ class Worker(ThreadWorker):
     """
 
     def init_process(self) -> None:
+        self.since: dict[Any, float] = {}  # when a thread took a connection, in monotonic seconds
         self.health_lane = ThreadPoolExecutor(HEALTH_THREADS, "health")
         for listener in self.sockets:
             if hasattr(socket, "TCP_DEFER_ACCEPT") and listener.FAMILY != socket.AF_UNIX:
@@ -126,6 +148,45 @@ class Worker(ThreadWorker):
             lambda done: self.method_queue.defer(self.finish_request, conn, done)
         )
 
+    def handle(self, conn: Any) -> Any:
+        """Serve a request, in a thread of the pool."""
+        self.since[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            self.since.pop(conn, None)
+
+    def murder_pending(self) -> None:
+        """Each second: stop listening to who has not sent a whole request by now, so that some
+        who send theirs byte by byte do not keep all threads. A request that is being answered
+        does not notice."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn, since in list(self.since.items()):
+            if now - since > READ_LIMIT:
+                with suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RD)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what is no request at all with a problem too, where gunicorn sends HTML."""
+        from service.edge import HEADERS  # its metrics need the folder of gunicorn.conf.py
+
+        said = Said()
+        super().handle_error(req, said, addr, exc)
+        id = uuid4().hex
+        problem = errors.Problem("This is no request that can be served.", status=said.status)
+        body = errors.body_of(problem, "", id)
+        head = [
+            f"HTTP/1.1 {said.status} {HTTPStatus(said.status).phrase}",
+            "Connection: close",
+            "Content-Type: application/problem+json",
+            f"Content-Length: {len(body)}",
+            f"X-Request-ID: {id}",
+            *(f"{name}: {value}" for name, value in HEADERS),
+        ]
+        with suppress(OSError):
+            client.sendall("\r\n".join([*head, "", ""]).encode() + body)
+
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Tell /health/ready that the process is about to stop."""
         health.draining.set()
@@ -133,9 +194,14 @@ class Worker(ThreadWorker):
 
 
 def _asks_for_health(connection: socket.socket) -> bool:
-    """Look at the bytes that are there, without taking them; TLS does not let us."""
+    """Look at the bytes that are there, without taking them; TLS does not let us.
+
+    Only a whole request: who does not send the rest waits with the others.
+    """
     try:
-        return connection.recv(11, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"GET /health"
+        if connection.recv(11, _PEEK) != b"GET /health":
+            return False
+        return b"\r\n\r\n" in connection.recv(4096, _PEEK)
     except (OSError, ValueError):
         return False
 

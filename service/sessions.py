@@ -3,12 +3,16 @@
 Nothing to change here; `service.db.session` is the one to use.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, TextClause, event
 from sqlalchemy.engine import Engine, RootTransaction
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
+
+GET_ONLY_READS = "a GET only reads: call db.begin() first in one that writes"
+_QUERY = re.compile(r"\s*(SELECT|WITH|SHOW|VALUES|TABLE|EXPLAIN)\b", re.IGNORECASE)
 
 
 class Reading(Session):
@@ -17,11 +21,22 @@ class Reading(Session):
     def __init__(self, bind: Engine | Connection) -> None:
         super().__init__(bind, expire_on_commit=False)
 
+        event.listen(self, "do_orm_execute", _refuse_to_write)
+
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Raises RuntimeError if there is something to write."""
         if self.new or self.dirty or self.deleted:
-            raise RuntimeError("a GET only reads: call db.begin() first in one that writes")
+            raise RuntimeError(GET_ONLY_READS)
         super().flush(objects)
+
+
+def _refuse_to_write(state: ORMExecuteState) -> None:
+    """As the event `do_orm_execute`. Raises RuntimeError for anything but a query."""
+    statement = state.statement
+    if state.is_insert or state.is_update or state.is_delete:
+        raise RuntimeError(GET_ONLY_READS)
+    if isinstance(statement, TextClause) and not _QUERY.match(statement.text):
+        raise RuntimeError(GET_ONLY_READS)
 
 
 class Writing(Session):
@@ -44,6 +59,8 @@ class Writing(Session):
 
     def connection(self, *_: Any, **__: Any) -> Connection:
         """The connection, in its transaction. What was added and not flushed is not seen."""
+        if self.in_nested_transaction():  # the savepoint is made when it is first needed
+            return super().connection()
         connection = self.get_bind()
         if not connection.in_transaction():
             connection.begin()

@@ -33,6 +33,7 @@ from service.variables import (
     Rate,
     RateLimit,
     RedisUrl,
+    Seconds,
     StrongSecret,
     is_strict,
     url,
@@ -99,11 +100,11 @@ class Settings(BaseSettings):
         None, ge=1, le=256, description="Processes. Default: from the cgroup's CPU and memory."
     )
     web_threads: int = Field(4, ge=1, le=64, description="Threads of each process.")
-    web_keepalive: Duration = Field(
+    web_keepalive: Seconds = Field(
         timedelta(seconds=75),
         description="How long an idle connection stays open: longer than the proxy in front.",
     )
-    shutdown_grace: Duration = Field(
+    shutdown_grace: Seconds = Field(
         timedelta(seconds=25), description="What requests in flight get after SIGTERM."
     )
     proxy_hops: int = Field(
@@ -144,7 +145,7 @@ class Settings(BaseSettings):
     jwt_secret: StrongSecret = Field(
         description="Signs access tokens and cursors. 32 characters at least: openssl rand -hex 32"
     )
-    jwt_expiration: Duration = Field(
+    jwt_expiration: Seconds = Field(
         timedelta(days=7), description="How long an access token lives."
     )
     frontend_url: Origins = Field(
@@ -196,6 +197,13 @@ class Settings(BaseSettings):
     def _holds_the_pool(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("database_pool_size", 1):
             raise ValueError("must not be less than DATABASE_POOL_SIZE")
+        return value
+
+    @field_validator("database_statement_timeout")
+    @classmethod
+    def _is_a_time_out(cls, value: timedelta) -> timedelta:
+        if value < timedelta(milliseconds=10):  # the server takes less than 1 ms for none
+            raise ValueError("must be 10ms at least")
         return value
 
     @field_validator("aws_access_key_id", "aws_secret_access_key")
@@ -292,6 +300,8 @@ def _secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[
             continue
         try:
             values[name] = Path(path).read_text().strip()
+            if not values[name]:
+                problems.append((variable, f"names a file that is empty: {path}"))
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is no text"
             problems.append((variable, f"cannot be read: {path}: {reason}"))

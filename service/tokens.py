@@ -15,11 +15,14 @@ from uuid import UUID
 
 import jwt
 from flask import current_app, request
+from jwt.types import Options
 
 from service.errors import Invalid
 from service.settings import Settings, settings
 
 _ALGORITHM = "HS256"  # never from the token's own header: `none` is an algorithm too
+# What is kept must not depend on the time: `read` looks at `exp`, and `iat` is for people.
+_TIMELESS: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
 _SIGNATURE = 12  # bytes of a cursor's signature
 _LONGEST = 1024  # characters of a token; ours have 210, and 10,000 are kept, whoever sent them
 
@@ -65,7 +68,7 @@ def read(token: str) -> Claims | str:
 def _verify(key: bytes, token: str) -> tuple[Claims, int] | None:
     """What a token that we signed says, and when it expires (Unix seconds)."""
     try:
-        claims: dict[str, Any] = jwt.decode(token, key, [_ALGORITHM], {"verify_exp": False})
+        claims: dict[str, Any] = jwt.decode(token, key, [_ALGORITHM], _TIMELESS)
         return Claims(UUID(claims["sub"]), int(claims["gen"])), int(claims["exp"])
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, AttributeError):
         return None

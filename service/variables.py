@@ -45,6 +45,12 @@ def _duration(value: Any) -> Any:
         raise ValueError("is longer than anything lasts") from error
 
 
+def _at_least_a_second(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1):
+        raise ValueError("must be 1s at least")
+    return value
+
+
 def _rate(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -108,12 +114,13 @@ def is_strict(info: ValidationInfo) -> bool:
 
 
 def _strong(value: SecretStr, info: ValidationInfo) -> SecretStr:
-    if is_strict(info) and len(value.get_secret_value()) < SHORTEST_SECRET:
+    if is_strict(info) and len(value.get_secret_value().strip()) < SHORTEST_SECRET:
         raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
     return value
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Seconds = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_at_least_a_second)]
 RateLimit = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

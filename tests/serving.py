@@ -55,6 +55,7 @@ class Served:
         self.port: int = listener.getsockname()[1] if listener else free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
+        self.program = ["-m", "service", "web"]
         self.process: subprocess.Popen[bytes]
         self._listener = listener
         self._reader: threading.Thread
@@ -82,7 +83,7 @@ class Served:
     def launch(self) -> None:
         """Start it and do not wait."""
         self.process = spawn(
-            [sys.executable, "-m", "service", "web"],
+            [sys.executable, *self.program],
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.DEVNULL,

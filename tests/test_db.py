@@ -1,10 +1,13 @@
 """The database: a pool whose connections die and are not shared; sessions that read or write."""
 
 import json
+import os
+import resource
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,15 +16,17 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import Integer, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service import db
 from service.app import create_app
 from service.db import fetch, session
 from service.devservers import Postgres
-from service.engine import make_engine
+from service.engine import IDLE_BEFORE_LOOK, make_engine
+from service.rows import Prepared
 from service.settings import ROOT, Settings
 from service.users.models import User
 from tests.serving import surroundings
@@ -207,6 +212,80 @@ def test_a_get_does_not_write_unless_it_begins_a_transaction(app: Flask) -> None
         session.add(User(email="dora@example.com", password_hash=""))
         session.commit()
         assert fetch(BY_EMAIL, email="dora@example.com")[0].email == "dora@example.com"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: db.insert(User, email="dora@example.com", password_hash=""),
+        lambda: session.execute(text("DELETE FROM users")),
+        lambda: session.execute(delete(User)),
+        lambda: session.execute(update(User).values(name="x")),
+        lambda: session.execute(insert(User).values(email="x", password_hash="")),
+    ],
+)
+def test_a_get_has_no_way_to_write(settings: Settings, write: Callable[[], object]) -> None:
+    app = create_app(settings)
+    with app.test_request_context("/"), pytest.raises((RuntimeError, DBAPIError)):
+        write()
+    engine_of(app).dispose()
+
+
+def test_a_get_may_ask_in_words(app: Flask) -> None:
+    with app.test_request_context("/"):
+        assert session.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_savepoint_holds_rows_too(settings: Settings) -> None:
+    app, email = create_app(settings), f"{uuid4().hex}@example.com"
+    with app.test_request_context("/", method="POST"):
+        with suppress(ZeroDivisionError), session.begin_nested():
+            db.insert(User, email=email, password_hash="")
+            _ = 1 / 0
+        db.insert(User, email=f"kept-{email}", password_hash="")
+        session.commit()
+    with app.test_request_context("/"):
+        assert fetch(BY_EMAIL, email=email) == []
+        assert len(fetch(BY_EMAIL, email=f"kept-{email}")) == 1
+    engine_of(app).dispose()
+
+
+def test_a_get_that_writes_is_not_run_again(settings: Settings, postgres: Postgres) -> None:
+    app, runs = create_app(settings), []
+
+    @app.get("/writes")
+    def writes() -> str:
+        runs.append(1)
+        db.begin()
+        end(postgres, session.execute(PID).scalar_one())
+        session.execute(PID)
+        return ""
+
+    assert (app.test_client().get("/writes").status_code, len(runs)) == (503, 1)
+    engine_of(app).dispose()
+
+
+def test_many_open_files_do_not_matter(settings: Settings) -> None:
+    """select(2) cannot look at descriptors over 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        with ExitStack() as stack, engine_with(settings) as engine:
+            for _ in range(1100):
+                stack.enter_context(Path(os.devnull).open())
+            pid = pid_of_the_pool(engine, idle=IDLE_BEFORE_LOOK)
+            assert pid_of_the_pool(engine) == pid
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_large_result_does_not_stay_in_memory(settings: Settings) -> None:
+    many = Prepared(select(func.generate_series(bindparam("a", type_=Integer), 100).label("n")))
+    with engine_with(settings) as engine, engine.connect() as connection:
+        assert len(many.run(connection, {"a": 1})) == 100
+        assert many not in connection.info
+        assert len(many.run(connection, {"a": 90})) == 11
+        assert many in connection.info
 
 
 def test_what_was_not_committed_is_rolled_back(app: Flask) -> None:

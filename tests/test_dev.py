@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from service.dev import web_port
@@ -242,6 +243,18 @@ def test_with_a_taken_port_nothing_starts_and_one_line_says_why(tmp_path: Path) 
     assert [path.name for path in (tmp_path / ".dev").iterdir()] == ["lock"]
 
 
+@pytest.mark.parametrize("app_env", ["production", "staging"])
+def test_it_leaves_alone_what_is_no_development(tmp_path: Path, app_env: str) -> None:
+    """Its database would get accounts whose password everybody knows."""
+    env = {**os.environ, "APP_ENV": app_env, "DATABASE_URL": "postgresql://h/production"}
+    ended = subprocess.run(
+        service_dev(tmp_path), cwd=ROOT, env=env, capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"APP_ENV is {app_env}: make dev migrates its database")
+    assert not (tmp_path / ".dev").exists()
+
+
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".dev").mkdir()
     holding = f"""
@@ -274,12 +287,22 @@ def test_make_dev_answers_twice_and_leaves_nothing_but_its_data(tmp_path: Path) 
             wait_for_200(dev, f"http://127.0.0.1:{port}/health/live")
             print(f"{attempt} start: {time.monotonic() - began:.2f} s to the first 200")
             dev.wait_for("Ctrl-C stops all of it")
+            assert demo_data(dev) == (3, 60)
             family = dev.family()
             dev.process.send_signal(signal.SIGINT)
             assert dev.end() == 0, dev.lines
         assert_gone(family)
         assert secret in ("", (clone / ".dev" / "jwt-secret").read_text())
         secret = (clone / ".dev" / "jwt-secret").read_text()
+
+
+def demo_data(dev: Running) -> tuple[int, int]:
+    """How many users and posts there are, by the URL that was announced."""
+    (url,) = re.findall(r"(postgresql://\S+)", "\n".join(dev.lines))
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT (SELECT count(*) FROM users), count(*) FROM posts")
+        users, posts = row.fetchone() or (0, 0)
+    return users, posts
 
 
 def wait_for_200(dev: Running, url: str) -> None:

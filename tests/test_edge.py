@@ -139,6 +139,10 @@ def test_an_unexpected_error_tells_the_request_id_and_no_more(client: FlaskClien
         ("production", 1, "http", "http", False),
         ("production", 1, "http", "https", True),
         ("production", 1, "http", "https,http", False),
+        ("production", 2, "http", "https", True),  # the usual: each proxy writes it anew
+        ("production", 2, "http", "https, http", True),
+        ("production", 2, "http", "https, http, http", False),
+        ("production", 1, "https", None, True),
         ("staging", 1, "http", "https", True),
         ("development", 1, "http", "https", False),
         ("test", 1, "http", "https", False),

@@ -11,12 +11,14 @@ import psycopg
 import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from service import tokens
 from service.app import create_app
 from service.db import session
 from service.devservers import Postgres, Redis
+from service.idempotency import IdempotencyKey
 from service.users.models import User
 from tests.conftest import make_settings
 from tests.people import PASSWORD, Person
@@ -110,6 +112,30 @@ def test_an_unavailable_service_does_not_use_up_the_key(alice: Person) -> None:
     upload = {"filename": "a", "content_type": "text/plain", "size": 1}
     assert alice.post("/api/uploads", json=upload, headers=headers).status_code == 503
     assert write(alice, "one").status_code == 201
+
+
+def test_an_access_token_is_not_kept(alice: Person) -> None:
+    account = {"email": alice.email, "password": PASSWORD}
+    first, second = (
+        alice.post("/api/auth/login", json=account, headers={"Idempotency-Key": "one"})
+        for _ in range(2)
+    )
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.headers["Cache-Control"] == "no-store"
+    with alice.client.application.app_context():
+        assert session.scalars(select(IdempotencyKey)).all() == []
+
+
+def test_the_keys_of_a_user_go_with_the_account(alice: Person) -> None:
+    assert alice.post("/api/auth/logout", headers={"Idempotency-Key": "one"}).status_code == 204
+    token = alice.client.post(
+        "/api/auth/login", json={"email": alice.email, "password": PASSWORD}
+    ).get_json()["access_token"]
+    with alice.client.application.app_context():
+        assert len(session.scalars(select(IdempotencyKey)).all()) == 1
+    assert alice._replace(token=token).delete("/api/users/me").status_code == 204
+    with alice.client.application.app_context():
+        assert session.scalars(select(IdempotencyKey)).all() == []
 
 
 def test_signing_out_takes_a_key(alice: Person) -> None:

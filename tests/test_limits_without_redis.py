@@ -4,6 +4,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -141,6 +142,24 @@ def test_after_a_pause_redis_is_asked_again(silent: Silent) -> None:
     assert [limiter.count("someone", RULES) for _ in range(5)] == [[]] * 5
     assert silent.count() == 1
     until(lambda: limiter.count("someone", RULES) or silent.count() == 2)
+
+
+def test_after_a_pause_one_thread_asks_and_the_others_do_not_wait(silent: Silent) -> None:
+    limiter = limiter_of(silent.url, pause=0.05)
+    limiter.count("someone", RULES)
+    until(lambda: time.monotonic() > limiter._try_at)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: limiter.count("someone", RULES), range(8)))
+    assert silent.count() == 2
+
+
+def test_a_redis_that_answers_too_slowly_is_left_alone(own_redis: Redis) -> None:
+    slow = Limiter(client_of(own_redis.url, socket_timeout=2), 2)
+    with Client.from_url(own_redis.url) as client:
+        assert slow.count("someone", RULES) != []
+        client.execute_command("CLIENT", "PAUSE", 400)
+    assert used(slow.count("someone", RULES)) == {"default": (2, 100)}
+    assert slow.count("someone", RULES) == []
 
 
 def test_a_request_waits_250_ms_at_most(silent: Silent) -> None:

@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 
 from service.app import create_app
 from service.settings import Settings
@@ -102,6 +103,8 @@ def test_only_who_has_the_token_may_read_them(
     assert response.status_code == status
     assert response.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
     assert ("http_requests" in response.text) == (status == 200)
+    if status != 200:
+        assert response.mimetype == "application/problem+json"
 
 
 def test_requests_of_all_processes_are_added_up(settings: Settings) -> None:
@@ -130,3 +133,29 @@ def counting(web: Served) -> int:
         if file.path.endswith(f"counter_{worker.pid}.db")
     ]
     return sum(b"/openapi.json" in path.read_bytes() for path in paths)
+
+
+def pool(client: FlaskClient) -> tuple[float, float]:
+    found = read(client.get("/metrics").text)
+    return found["database_pool_in_use", ()], found["database_pool_max", ()]
+
+
+def test_the_pool_tells_its_most_and_what_is_in_use(settings: Settings) -> None:
+    client = client_with(settings, database_pool_size=1, database_pool_max=7)
+    engine = client.application.extensions["database"].engine
+    before, _ = pool(client)
+    with engine.connect():
+        assert pool(client) == (before + 1, 7)
+    assert pool(client) == (before, 7)
+    engine.dispose()
+
+
+def test_a_connection_that_could_not_be_had_is_not_counted(settings: Settings) -> None:
+    nowhere = SecretStr("postgresql+psycopg://127.0.0.1:1/nothing")
+    client = client_with(settings, database_url=nowhere, database_connect_retries=0)
+    before, _ = pool(client)
+    assert client.get("/api/users/me", headers={"Authorization": "Bearer x"}).status_code == 401
+    for _ in range(3):
+        with pytest.raises(DBAPIError):
+            client.application.extensions["database"].engine.connect()
+    assert pool(client)[0] == before

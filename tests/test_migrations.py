@@ -187,12 +187,20 @@ def source(revision: str, down: str | None) -> str:
     return f'revision = "{revision}"\ndown_revision = {down and repr(down)}\n'
 
 
+MERGE = "revision = '4'\ndown_revision: str | None = ('2', '3')\n"  # as `alembic merge` writes it
+
+
 @pytest.mark.parametrize(
     ("sources", "revisions", "head"),
     [
         ([], [], None),
         ([source("1", None)], ["1"], "1"),
         ([source("2", "1"), source("1", None)], ["1", "2"], "2"),
+        (
+            [source("1", None), source("2", "1"), source("3", "1"), MERGE],
+            ["1", "2", "3", "4"],
+            "4",
+        ),
         (['revision: str = "1"\ndown_revision: str | None = None\n'], ["1"], "1"),
     ],
 )

@@ -108,10 +108,11 @@ def run(program: str, *arguments: object, **variables: str) -> str:
     return ended.stdout
 
 
-def reported(sink: ThreadingHTTPServer, *paths: str) -> list[Envelope]:
+def reported(sink: ThreadingHTTPServer, *paths: str, traces: str = "0") -> list[Envelope]:
     """What arrives when these are posted to."""
     dsn = f"http://publickey@127.0.0.1:{sink.server_port}/42"
-    run(PROGRAM, paths, PERSONAL, SENTRY_DSN=dsn, COMMIT_SHA="abc123", APP_ENV="staging")
+    more = {"COMMIT_SHA": "abc123", "APP_ENV": "staging", "SENTRY_TRACES_SAMPLE_RATE": traces}
+    run(PROGRAM, paths, PERSONAL, SENTRY_DSN=dsn, **more)
     return sink.received  # type: ignore[attr-defined, no-any-return]
 
 
@@ -134,6 +135,14 @@ def test_an_unhandled_error_is_reported_once_and_nothing_personal_with_it(
     assert [word for word in PERSONAL.values() if word in envelope.text] == []
     assert not {"request", "user"} & set(event)
     assert event["breadcrumbs"]["values"] == []
+
+
+def test_a_trace_tells_nothing_personal_either(sink: ThreadingHTTPServer) -> None:
+    envelopes = reported(sink, "/api/auth/login", "/fail/here", traces="1")
+    text = "".join(envelope.text for envelope in envelopes)
+    assert '"type":"transaction"' in text
+    assert '"type":"session' not in text
+    assert [word for word in PERSONAL.values() if word in text] == []
 
 
 def test_what_is_used_by_some_only_is_not_imported_for_all() -> None:

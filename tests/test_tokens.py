@@ -20,6 +20,7 @@ from service.app import create_app
 from service.errors import Invalid
 from service.tokens import Claims
 from tests.conftest import JWT_SECRET, make_settings
+from tests.people import NOBODYS
 from tests.waiting import until
 
 ELSEWHERE = ("postgresql://nobody@127.0.0.1:1/none", "redis://127.0.0.1:1/0")
@@ -151,6 +152,13 @@ def test_a_token_that_was_made_up_is_refused(token: str) -> None:
 @given(st.dictionaries(st.sampled_from(["sub", "gen", "exp", "x"]), values))
 def test_a_signed_token_without_proper_claims_is_refused(claims: dict[str, Any]) -> None:
     assert isinstance(tokens.read(signed(claims)), str)
+
+
+def test_a_token_of_a_clock_that_is_ahead_is_accepted(own_app: Flask) -> None:
+    ahead = {"sub": NOBODYS, "gen": 0, "iat": time.time() + 60, "exp": time.time() + 600}
+    with own_app.app_context():
+        found = tokens.read(jwt.encode(ahead, own_app.extensions["keys"].token, "HS256"))
+    assert isinstance(found, Claims)
 
 
 def test_a_token_that_was_remembered_ends_all_the_same(own_app: Flask) -> None:

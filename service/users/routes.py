@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from service import limits, tokens
+from service import idempotency, limits, tokens
 from service.db import session
 from service.openapi import describe
 from service.users.current import current_account, current_user
@@ -39,6 +39,7 @@ def update() -> Response:
     """
     user, body = current_account(), AccountBody.read()
     if body.email or body.password:
+        limits.count("rate_limit_login")  # a stolen token must not help to guess the password
         user.confirm(body.current_password)
     if "name" in body.model_fields_set:
         user.rename(body.name)
@@ -54,7 +55,9 @@ def update() -> Response:
 @describe(returns={204: None}, signed_in=True)
 def destroy() -> Response:
     """Delete your account and all that belongs to it."""
-    session.delete(current_account())
+    user = current_account()
+    idempotency.forget(user.id)
+    session.delete(user)
     session.commit()
     return Response(status=204)
 
@@ -68,7 +71,8 @@ def login() -> Response:
     user = User.sign_in(body.email, body.password)
     session.commit()
     token, lifetime = tokens.issue(user.id, user.token_generation)
-    return TokenOut.response(TokenOut(access_token=token, expires_in=lifetime))
+    out = TokenOut(access_token=token, expires_in=lifetime)
+    return TokenOut.response(out, headers={"Cache-Control": "no-store"})  # RFC 6749 section 5.1
 
 
 @bp.post("/auth/logout")

@@ -147,9 +147,11 @@ def frozen(server: Postgres) -> Iterator[None]:
     family = [postmaster, *postmaster.children()]
     for process in family:
         process.send_signal(signal.SIGSTOP)
-    yield
-    for process in family:
-        process.send_signal(signal.SIGCONT)
+    try:
+        yield
+    finally:
+        for process in family:
+            process.send_signal(signal.SIGCONT)
 
 
 def test_while_the_database_hangs_health_answers_and_requests_end(

@@ -4,14 +4,20 @@ import os
 import pwd
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
+from service import migrations
 from service.devservers import Postgres, Redis
+from service.engine import make_engine
 from service.launcher import spawn
 from tests.chaos.load import Load, Record, figures
 from tests.chaos.traffic import Traffic, assert_right_or_503
+from tests.conftest import make_settings
 from tests.serving import Served, free_port, own_database
 from tests.waiting import until
 
@@ -88,6 +94,36 @@ def test_prepared_statements_fail(
     with Served(pgbouncer, redis_server.url, DATABASE_PREPARED_STATEMENTS="true") as served:
         load = mixed_load(served)
     assert figures(record_property, "prepared statements", load.outcomes).total() > 0
+
+
+def test_a_migration_leaves_nothing_behind_on_the_pooled_connections(
+    pgbouncer: str, server: Postgres
+) -> None:
+    fresh = server.create_database("migrated_by_the_pool")
+    through = fresh.replace(f":{server.port}/", f":{urlsplit(pgbouncer).port}/")
+    settings = make_settings(through, "redis://127.0.0.1:1/0", database_prepared_statements=False)
+    for _ in range(2):
+        migrations.migrate(settings)
+    with psycopg.connect(fresh) as connection:
+        locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        assert connection.execute(locks).fetchone() == (0,)
+
+
+def test_a_connection_sets_nothing_that_others_would_get(pgbouncer: str) -> None:
+    settings = make_settings(
+        pgbouncer.replace("postgresql:", "postgresql+psycopg:"),
+        "redis://127.0.0.1:1/0",
+        database_prepared_statements=False,
+        database_statement_timeout="2s",
+    )
+    engine = make_engine(settings.database_url, settings, "test")
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(engine.connect()).execute(text("SELECT 1"))
+    engine.dispose()
+    for _ in range(8):
+        with psycopg.connect(pgbouncer) as other:
+            assert other.execute("SHOW statement_timeout").fetchone() == ("0",)
 
 
 def mixed_load(served: Served) -> Load:

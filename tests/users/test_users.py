@@ -1,8 +1,13 @@
 """Accounts."""
 
+from uuid import uuid4
+
 import pytest
 from flask.testing import FlaskClient
 
+from service.app import create_app
+from service.settings import Settings
+from service.variables import Rate
 from tests.people import PASSWORD, Person
 
 ACCOUNT = {"email": "dora@example.com", "password": "long enough to be good"}
@@ -71,6 +76,23 @@ def test_a_new_password_ends_all_tokens(alice: Person) -> None:
     assert alice.get("/api/users/me").status_code == 401
     login = {"email": alice.email, "password": change["password"]}
     assert alice.client.post("/api/auth/login", json=login).status_code == 200
+
+
+def test_a_stolen_token_does_not_help_to_guess_the_password(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit_login": Rate(2, 3600)}))
+    client, email = app.test_client(), f"{uuid4().hex}@example.com"
+    client.environ_base["REMOTE_ADDR"] = "203.0.113.77"
+    account = {"email": email, "password": PASSWORD}
+    client.post("/api/users", json=account)
+    token = client.post("/api/auth/login", json=account).get_json()["access_token"]
+    signed_in = {"Authorization": f"Bearer {token}"}
+    guess = {"email": "new@example.com", "current_password": "a guess of mine"}
+    statuses = [
+        client.patch("/api/users/me", json=body, headers=signed_in).status_code
+        for body in (guess, guess, {"name": "Not limited"})
+    ]
+    assert statuses == [401, 429, 200]  # to sign in was the first attempt
+    app.extensions["database"].engine.dispose()
 
 
 def test_a_deleted_user_is_gone_and_so_is_the_token(alice: Person) -> None:
