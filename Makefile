@@ -32,7 +32,7 @@ dev: setup  ## run everything here: PostgreSQL, Redis, web with auto-reload
 	@exec $(BIN)/python -m service dev
 
 test: setup  ## run the fast suite, against real PostgreSQL and Redis
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadscope
 
 test-browser: setup  ## look at the pages in headless Chromium (Debian: chromium, chromium-driver)
 	@$(BIN)/python -m pytest tests/browser

@@ -5,6 +5,7 @@ import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,8 +69,13 @@ def seed(_: argparse.Namespace) -> int:
     except demo.Refused as refusal:
         return _failed("seed", str(refusal))
     except DBAPIError as error:
-        return _failed("seed", f"the database said: {error.orig}. Was it migrated?")
+        hint = ". Run `python -m service migrate` first" if _lacks_a_table(error) else ""
+        return _failed("seed", f"the database said: {error.orig}{hint}")
     return 0
+
+
+def _lacks_a_table(error: Any) -> bool:
+    return getattr(error.orig, "sqlstate", None) == "42P01"
 
 
 def migration(arguments: argparse.Namespace) -> int:
@@ -79,7 +85,8 @@ def migration(arguments: argparse.Namespace) -> int:
     from service import devserver, revision
 
     try:
-        revision.write(arguments.message)
+        if not revision.write(arguments.message):
+            return _failed("migration", "the schema has all that the models have: nothing written")
     except (CommandError, devserver.ServerError) as error:
         return _failed("migration", str(error))
     return 0
@@ -97,6 +104,12 @@ def dev(_: argparse.Namespace) -> int:
     return dev.run(ROOT)
 
 
+def _message(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError('say what it does: make migration m="add things"')
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     commands = found.add_subparsers(metavar="COMMAND", required=True)
@@ -110,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (web, migrate, seed, dev):
         add(command)
-    add(migration).add_argument("message", help='what it does, such as "add things"')
+    add(migration).add_argument("message", type=_message, help='what it does, such as "add things"')
     check = add(healthcheck)
     check.add_argument("process", choices=["web"])
     about = add(doctor)
@@ -132,6 +145,8 @@ def main(arguments: list[str] | None = None) -> int:
     found = parser().parse_args(arguments)
     try:
         return found.command(found) or 0
+    except KeyboardInterrupt:
+        return 130  # as a shell has it: 128 and the number of SIGINT
     except Exception as error:
         from service.settings import SettingsError
 

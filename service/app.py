@@ -3,7 +3,7 @@
 Add a feature: one import and one line in FEATURES, below those that it builds on.
 """
 
-from flask import Flask, request
+from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from service import (
@@ -93,3 +93,10 @@ def _allow_origins(app: Flask, settings: Settings) -> None:
         expose_headers=["Location", "Retry-After", "X-Request-ID", *limits.HEADERS],
         max_age=600,
     )
+
+    @app.after_request
+    def vary(response: Response) -> Response:
+        """Also where no origin was allowed: or a cache would give that answer to one that is."""
+        if request.path.startswith("/api/"):
+            response.vary.add("Origin")
+        return response

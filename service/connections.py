@@ -22,6 +22,7 @@ OVERTIME = 1  # seconds after its time-out that a statement has to be cancelled 
 _HOPELESS = re.compile(
     r"password authentication failed|no password supplied|no pg_hba.conf entry"
     r'|(role|database) ".*" does not exist|permission denied for database'
+    r"|invalid (sslmode|channel_binding|target_session_attrs|connection option|port number)"
 )
 
 

@@ -18,6 +18,7 @@ from service.devservers import Postgres, Redis
 from service.ports import Refused, refuse_taken
 from service.settings import environment
 from service.supervisor import Supervisor
+from service.variables import PLACEHOLDER
 
 # Each is (its name in front of its lines, the arguments of `python -m service`).
 SETUP = (
@@ -66,6 +67,7 @@ def _run(root: Path, folder: Path, port: int, given: Mapping[str, str]) -> int:
             **given,
             **_jwt_secret(folder, given),
             **urls,
+            **_lenient(given),
             **_development(port),
         }
         for name, arguments in SETUP:
@@ -84,7 +86,9 @@ def _run(root: Path, folder: Path, port: int, given: Mapping[str, str]) -> int:
 
 
 def _has(given: Mapping[str, str], variable: str) -> bool:
-    return bool(given.get(variable) or given.get(f"{variable}_FILE"))
+    """Whether it is set: a placeholder, of a plain copy of .env.example, is nothing."""
+    value = given.get(variable) or given.get(f"{variable}_FILE") or ""
+    return bool(value) and PLACEHOLDER not in value
 
 
 def _jwt_secret(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
@@ -95,6 +99,11 @@ def _jwt_secret(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
 
 def _development(port: int) -> dict[str, str]:
     return {"APP_ENV": "development", "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+
+
+def _lenient(given: Mapping[str, str]) -> dict[str, str]:
+    """Who develops signs in more often than five times an hour."""
+    return {} if given.get("RATE_LIMIT_LOGIN") else {"RATE_LIMIT_LOGIN": "1000 per hour"}
 
 
 def _service(*arguments: str) -> list[str]:

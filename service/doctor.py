@@ -8,6 +8,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
+from pydantic import SecretStr
 from redis import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -34,14 +35,17 @@ def run(settings: Settings, forwarded_for: str, peer: str, as_json: bool) -> int
 def examine(settings: Settings, forwarded_for: str, peer: str) -> dict[str, Any]:
     """What `run` prints, as data."""
     web = server.processes(settings)
-    database, schema = _database(settings), _schema(settings)
+    database, schema = _database(settings, settings.database_url), _schema(settings)
     redis = _redis(settings)
+    url = settings.database_replica_url
+    replica = {"replica": _database(settings, url)} if url else {}
     return {
-        "ok": database["ok"] and schema["ok"] and redis["ok"],
+        "ok": all(part["ok"] for part in (database, schema, redis, *replica.values())),
         "settings": _settings(settings),
         "web": {"processes": web.count, "because": web.why, "threads": settings.web_threads},
         "client": _client(settings, forwarded_for, peer),
         "database": database,
+        **replica,
         "schema": schema,
         "redis": redis,
         "python": platform.python_version(),
@@ -87,9 +91,9 @@ def _client(settings: Settings, forwarded_for: str, peer: str) -> Finding:
     return {"address": address, "x_forwarded_for": forwarded_for, "peer": peer, "hops": hops}
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings, url: SecretStr) -> Finding:
     quick = settings.model_copy(update={"database_connect_retries": 0})
-    engine = make_engine(settings.database_url, quick, "doctor")
+    engine = make_engine(url, quick, "doctor")
     try:
         with engine.connect() as connection:
             found = connection.execute(text("SHOW server_version")).scalar_one()
@@ -108,7 +112,8 @@ def _schema(settings: Settings) -> Finding:
         found, state = migrations.inspect(settings)
     except DBAPIError as error:
         return {"ok": False, "code": code, "problem": str(error.orig).strip()}
-    return {"ok": state != "behind", "code": code, "database": found, "state": state}
+    hint = {"hint": "run `python -m service migrate`"} if state == "behind" else {}
+    return {"ok": state != "behind", "code": code, "database": found, "state": state, **hint}
 
 
 def _redis(settings: Settings) -> Finding:
@@ -144,7 +149,7 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         f"  a request from {client['peer']} with X-Forwarded-For: {client['x_forwarded_for']}"
         f" counts for {client['address']} (PROXY_HOPS={client['hops']})"
     )
-    for part in ("database", "schema", "redis"):
+    for part in filter(report.__contains__, ("database", "replica", "schema", "redis")):
         found = dict(report[part])
         mark = f"{good}ok{end}" if found.pop("ok") else f"{bad}FAILED{end}"
         about = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in found.items())

@@ -29,7 +29,7 @@ FRAMES = ("X-Frame-Options", "DENY")
 CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
 HSTS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 
-HEALTH = frozenset(("/health", "/health/live", "/health/ready"))  # asked too often to be logged
+HEALTH = frozenset(("health", "health/live", "health/ready"))  # asked too often to be logged
 
 _SANE_ID = re.compile(r"[\w.:=+/@-]{1,128}", re.ASCII)
 _UNMATCHED = "unmatched"  # one label for all unknown paths, or scanners would fill the metrics
@@ -78,7 +78,7 @@ class Edge:
                 headers.append(HSTS)
             return start_response(status, headers, *rest)
 
-        if environ["PATH_INFO"] in HEALTH:
+        if environ["PATH_INFO"].strip("/") in HEALTH:
             return self.app(environ, respond)
         token = logs.request_id.set(id)
         metrics.IN_FLIGHT.inc()

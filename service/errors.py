@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, request
+from gunicorn.http.errors import ParseException
 from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -98,6 +99,8 @@ def problem_of(error: Exception) -> Problem:
     """What the client may know of an exception: for most of them nothing but the status."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, ParseException):  # gunicorn, as it reads a body in chunks
+        return BadRequest("The body's chunks are malformed.")
     if isinstance(error, HTTPException):
         headers = {k: v for k, v in error.get_headers() if k in ("Allow", "Retry-After")}
         return Problem(error.description or "", status=error.code, headers=headers)

@@ -229,7 +229,8 @@ def init_app(app: Flask, settings: Settings, processes: int) -> None:
     @app.before_request
     def check() -> None:
         """Count this request. Raises TooManyRequests; adds the RateLimit headers either way."""
-        if not request.environ["PATH_INFO"].startswith("/api/") or request.method == "OPTIONS":
+        path = request.environ["PATH_INFO"].lstrip("/")  # as Werkzeug reads it: //api is /api
+        if not path.startswith("api/") or request.method == "OPTIONS":
             return  # a browser's preflight asks before each request, and cannot wait
         extra = getattr(app.view_functions.get(request.endpoint or ""), "rate_limit", None)
         wanted = [*general, rules[extra]] if extra else general

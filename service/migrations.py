@@ -27,6 +27,7 @@ LOCK_PATIENCE = 900  # seconds to wait for a migration that runs elsewhere
 LOCK_TIMEOUT = "5s"  # a migration that waits for a table makes all others wait behind it
 LOCK_TRIES = 12
 STATEMENT_TIMEOUT = "15min"
+DELETED = "a revision was deleted? `rm -rf .dev` begins anew"
 
 _REVISION = re.compile(r"^revision(?:: [^=]+)? = (.+)$", re.MULTILINE)
 _DOWN = re.compile(r"^down_revision(?:: [^=]+)? = (.+)$", re.MULTILINE)
@@ -106,6 +107,7 @@ def migrate(settings: Settings, lock_timeout: str = LOCK_TIMEOUT) -> None:
                     "schema is newer than this code: nothing to migrate",
                     schema=revision(connection),
                     code=known()[1],
+                    **({} if settings.is_production else {"hint": DELETED}),
                 )
             case "behind":
                 _upgrade(engine, lock_timeout)

@@ -8,12 +8,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from flask import Response, request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from service.errors import BadRequest, Invalid, UnsupportedMediaType
 
 T = TypeVar("T")
 Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):  # pydantic would read "5" and true
+        raise ValueError("must be a number")
+    return value
+
+
+# For an integer of a body, after its Field: 5 and 5.0, which to JSON Schema is one, but not "5"
+# or true.
+NUMBER = BeforeValidator(_number)
 
 
 class Body(BaseModel):
@@ -74,6 +85,8 @@ def read_json() -> Any:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
     raw = request.get_data(cache=True)
+    if len(raw) < (request.content_length or 0):
+        raise BadRequest("The body is shorter than its Content-Length says: it was cut off.")
     if request.content_length is None:  # in chunks: Werkzeug cuts it off at the limit
         request.stream.read(1)  # which raises 413 there
     try:

@@ -10,8 +10,10 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from flask import current_app
 from pydantic import (
     AliasChoices,
@@ -202,8 +204,9 @@ class Settings(BaseSettings):
     @field_validator("database_statement_timeout")
     @classmethod
     def _is_a_time_out(cls, value: timedelta) -> timedelta:
-        if value < timedelta(milliseconds=10):  # the server takes less than 1 ms for none
-            raise ValueError("must be 10ms at least")
+        # The server takes less than 1 ms for none, and more than 24 days for no number.
+        if not timedelta(milliseconds=10) <= value <= timedelta(days=1):
+            raise ValueError("must be from 10ms to 1d")
         return value
 
     @field_validator("aws_access_key_id", "aws_secret_access_key")
@@ -216,7 +219,9 @@ class Settings(BaseSettings):
     @field_validator("s3_endpoint_url")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
-        return value and url(SecretStr(value), ("https", "http")).rstrip("/")
+        if value and "@" in urlsplit(found := url(SecretStr(value), ("https", "http"))).netloc:
+            raise ValueError("must hold no password: AWS_SECRET_ACCESS_KEY is for that")
+        return value and found.rstrip("/")
 
     @property
     def is_production(self) -> bool:
@@ -233,11 +238,14 @@ class Settings(BaseSettings):
 
         Raises SettingsError with every problem at once.
         """
+        _check_syntax(dotenv)
         files, problems = _secret_files(environment(dotenv))
+        told = {name.removesuffix("_FILE") for name, _ in problems}
         try:
             found = cls(_env_file=dotenv, **files)  # type: ignore[arg-type, call-arg]
         except ValidationError as error:
-            problems += [_problem(details) for details in error.errors(include_url=False)]
+            more = [_problem(details) for details in error.errors(include_url=False)]
+            problems += [each for each in more if each[0] not in told]
         if problems:
             raise SettingsError(problems)
         return found
@@ -274,11 +282,25 @@ def origin(name: str, field: FieldInfo) -> str:
     for each in names:
         if os.environ.get(each):
             return "environment" if each == names[0] else f"environment ({each})"
-        if path := environment().get(f"{each}_FILE"):
+        if path := os.environ.get(f"{each}_FILE") or dotenv.get(f"{each}_FILE"):
             return f"file {path}"
         if dotenv.get(each):
             return ".env"
     return "default"
+
+
+def _check_syntax(dotenv: Path) -> None:
+    """Raises SettingsError for a `.env` that is no text, or has a line that cannot be read."""
+    if not dotenv.is_file():
+        return
+    try:
+        with dotenv.open(encoding="utf-8-sig") as lines:
+            wrong = [each.original for each in parse_stream(lines) if each.error]
+    except UnicodeDecodeError:
+        raise SettingsError([(dotenv.name, "is not UTF-8: save it as that")]) from None
+    if wrong:
+        line = wrong[0]
+        raise SettingsError([(dotenv.name, f"line {line.line} is not NAME=value")])
 
 
 def _secret_variables() -> Iterator[str]:

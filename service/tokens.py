@@ -69,8 +69,13 @@ def _verify(key: bytes, token: str) -> tuple[Claims, int] | None:
     """What a token that we signed says, and when it expires (Unix seconds)."""
     try:
         claims: dict[str, Any] = jwt.decode(token, key, [_ALGORITHM], _TIMELESS)
-        return Claims(UUID(claims["sub"]), int(claims["gen"])), int(claims["exp"])
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, AttributeError):
+        generation, expires_at = int(claims["gen"]), int(claims["exp"])
+        if not 0 <= generation < 2**31:  # what the column holds
+            return None
+        return Claims(UUID(claims["sub"]), generation), expires_at
+    except (jwt.InvalidTokenError, LookupError, ArithmeticError, ValueError, TypeError):
+        return None
+    except AttributeError:  # a `sub` that is no text
         return None
 
 

@@ -7,10 +7,12 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 from pydantic_settings import NoDecode
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 # What `.env.example` holds instead of secrets. Refused outside development and tests.
 PLACEHOLDER = "change-me"
@@ -26,6 +28,8 @@ class Rate:
     seconds: int
 
 
+# What is wrong with a URL whose password somebody has not escaped.
+_ESCAPE = "in a password, special characters are written %40 for @, %2F for /, %3A for :"
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _RATE = re.compile(r"(\d+) (?:per|/) (?:(\d+) )?(second|minute|hour|day)s?")
@@ -80,17 +84,28 @@ def _database_url(value: SecretStr) -> SecretStr:
     found = url(value, ("postgresql", "postgres", "postgresql+psycopg"))
     if not urlsplit(found).path.strip("/"):
         raise ValueError("names no database: it must end in /NAME")
-    return SecretStr("postgresql+psycopg:" + found.split(":", 1)[1])
+    found = "postgresql+psycopg:" + found.split(":", 1)[1]
+    try:
+        make_url(found)  # stricter than urlsplit, and quotes the password in its errors
+    except (ArgumentError, ValueError):
+        raise ValueError(f"is no URL: {_ESCAPE}") from None
+    return SecretStr(found)
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    return SecretStr(url(value, ("redis", "rediss")))
+    found = url(value, ("redis", "rediss"))
+    parts = urlsplit(found)
+    if parts.query or parts.fragment:
+        raise ValueError(f"must have nothing after the database's number: {_ESCAPE}")
+    if not re.fullmatch(r"/?|/\d+", parts.path):
+        raise ValueError("must end in /NUMBER, of a database, or in nothing")
+    return SecretStr(found)
 
 
 def _dsn(value: SecretStr) -> SecretStr:
     parts = urlsplit(url(value, ("https", "http")))
-    if not parts.username or not parts.path.strip("/"):
-        raise ValueError("must read like https://KEY@HOST/PROJECT")
+    if not parts.username or not parts.path.rpartition("/")[2].isdecimal():
+        raise ValueError("must read like https://KEY@HOST/PROJECT, whose end is a number")
     return value
 
 
@@ -102,9 +117,11 @@ def _origins(value: Any) -> Any:
 
 def _origin(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or value != f"{parts.scheme}://{parts.netloc}":
+    bare = parts.scheme in ("http", "https") and value == f"{parts.scheme}://{parts.netloc}"
+    if not bare or "@" in parts.netloc:
         # "*" is refused too: browsers do not take it together with credentials.
-        raise ValueError(f"{value!r} is no origin, such as https://app.example.com")
+        shown = re.sub(r"//[^/]*@", "//***@", value)
+        raise ValueError(f"{shown!r} is no origin, such as https://app.example.com")
     return value
 
 
@@ -141,4 +158,5 @@ def redacted(value: object) -> str:
     user = f"{parts.username}:***@" if parts.password else ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = f":{parts.port}" if parts.port else ""
-    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path, "", ""))
+    mode = f"sslmode={found[0]}" if (found := parse_qs(parts.query).get("sslmode")) else ""
+    return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path, mode, ""))

@@ -21,6 +21,7 @@ from service.rows import Values
 from service.sessions import Reading
 from service.settings import Settings
 from service.users.models import User
+from tests import things
 from tests.people import PASSWORD, Person
 
 JWT_SECRET = "a secret of the tests, as long as the longest algorithm would want it to be"
@@ -89,6 +90,7 @@ class RolledBack(Database):
 @pytest.fixture(scope="session")
 def shared_app(settings: Settings) -> Iterator[Flask]:
     found = create_app(settings)
+    things.register(found)
     yield found
     found.extensions["database"].engine.dispose()
 

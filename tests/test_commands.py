@@ -40,7 +40,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The service without a `.env`, which a developer may have."""
     folder = tmp_path_factory.mktemp("clone")
     for name in ("service", "migrations"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name)
     for name in ("gunicorn.conf.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     return folder
@@ -156,7 +156,11 @@ def test_seed_and_migrate_say_in_one_line_what_is_wrong(
     given = {**VALID, "DATABASE_URL": postgres.create_database("unmigrated"), "APP_ENV": "test"}
     gone = {**given, "DATABASE_URL": f"{postgres.url}-that-is-not-there"}
     for command, environment, said in (
-        ("seed", given, r'seed: the database said: relation "users" does not exist .*migrated\?'),
+        (
+            "seed",
+            given,
+            r'seed: the database said: relation "users" does not exist .* migrate` first',
+        ),
         ("seed", given | {"APP_ENV": "staging"}, "seed: demo data has known passwords: .*"),
         ("migrate", gone, "migrate: the database cannot be reached: .*does not exist"),
     ):
@@ -164,6 +168,17 @@ def test_seed_and_migrate_say_in_one_line_what_is_wrong(
         _, err = started.communicate(timeout=60)
         assert re.fullmatch(said + "\n", err), err
         assert started.returncode == 1
+
+
+def test_migration_writes_nothing_without_words_or_without_need(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["migration", " "])
+    assert 'make migration m="add things"' in capsys.readouterr().err
+    assert main(["migration", "nothing"]) == 1
+    assert capsys.readouterr().err.endswith("all that the models have: nothing written\n")
+    assert not list((ROOT / "migrations" / "versions").glob("*_nothing.py"))
 
 
 def test_migration_writes_what_the_models_have_and_the_schema_has_not(tmp_path: Path) -> None:

@@ -60,11 +60,16 @@ def test_a_front_end_may_call_with_credentials(client: FlaskClient, origin: str)
 )
 def test_no_other_origin_may(client: FlaskClient, origin: str) -> None:
     for response in (
-        preflight(client, "/api/posts", origin),
+        preflight(client, "/api/users/me", origin),
         client.get(NOWHERE, headers={"Origin": origin}),
     ):
         assert ALLOW not in response.headers
         assert CREDENTIALS not in response.headers
+
+
+def test_every_answer_says_that_it_depends_on_the_origin(client: FlaskClient) -> None:
+    for headers in ({}, {"Origin": "https://evil.example.com"}):
+        assert "Origin" in client.get("/api/users/me", headers=headers).headers["Vary"]
 
 
 def test_a_preflight_is_neither_limited_nor_asked_to_sign_in(client: FlaskClient) -> None:
@@ -103,6 +108,6 @@ def test_without_a_front_end_there_is_no_cors(redis_server: Redis) -> None:
     client = create_app(make_settings(NO_DATABASE, redis_server.url)).test_client()
     for response in (
         client.get(NOWHERE, headers={"Origin": ORIGIN}),
-        preflight(client, "/api/posts"),
+        preflight(client, "/api/users/me"),
     ):
         assert not [name for name in dict(response.headers) if name.startswith("Access-Control")]

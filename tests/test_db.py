@@ -29,6 +29,7 @@ from service.engine import IDLE_BEFORE_LOOK, make_engine
 from service.rows import Prepared
 from service.settings import ROOT, Settings
 from service.users.models import User
+from tests import things
 from tests.serving import surroundings
 
 PID = text("SELECT pg_backend_pid()")
@@ -48,6 +49,7 @@ def client(settings: Settings) -> Iterator[FlaskClient]:
     """A client of an app with one connection to the suite's database, and no transaction."""
     one = {"database_pool_size": 1, "database_pool_max": 1}
     app = create_app(settings.model_copy(update=one))
+    things.register(app)
     yield app.test_client()
     engine_of(app).dispose()
 
@@ -111,7 +113,7 @@ def test_a_read_whose_connection_is_closed_is_tried_again(
     postgres: Postgres, client: FlaskClient
 ) -> None:
     end(postgres, pid_of_the_pool(engine_of(client.application)))
-    assert client.get("/api/posts").status_code == 200
+    assert client.get("/things").status_code == 200
 
 
 def test_a_write_whose_connection_is_closed_is_503_and_the_next_one_works(
@@ -128,9 +130,9 @@ def test_a_full_pool_is_503(client: FlaskClient) -> None:
     engine = engine_of(client.application)
     engine.pool._timeout = 0.05  # type: ignore[attr-defined]
     with engine.connect():
-        response = client.get("/api/posts")
+        response = client.get("/things")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
-    assert client.get("/api/posts").status_code == 200
+    assert client.get("/things").status_code == 200
 
 
 def test_a_pool_opens_no_more_than_its_most(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from service.app import create_app
 from service.edge import CONTENT_SECURITY_POLICY, Edge
 from service.settings import Settings
+from tests import things
 from tests.conftest import make_settings
 
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
@@ -34,6 +35,7 @@ def settings_of(**changes: Any) -> Settings:
 def broken() -> Flask:
     """An app with a route that fails, and neither database nor Redis."""
     app = create_app(settings_of(max_content_length=10))
+    things.register(app)
 
     @app.get("/fails")
     def fails() -> None:
@@ -86,7 +88,7 @@ def test_each_request_without_an_id_gets_its_own(client: FlaskClient) -> None:
     [
         ("GET", "/", 200),
         ("HEAD", "/", 200),
-        ("OPTIONS", "/api/posts", 200),
+        ("OPTIONS", "/things", 200),
         ("GET", "/openapi.json", 200),
         ("GET", "/docs/docs.js", 200),
         ("GET", "/metrics", 200),
@@ -99,10 +101,10 @@ def test_each_request_without_an_id_gets_its_own(client: FlaskClient) -> None:
         ("DELETE", "/", 405),
         ("BREW", "/", 405),
         ("GET", "/api/users/me", 401),
-        ("POST", "/api/posts", 401),
+        ("POST", "/things", 401),
         ("POST", "/api/users", 415),
-        ("GET", "/api/posts?page=2", 422),
-        ("GET", "/api/posts", 503),
+        ("GET", "/things?page=2", 422),
+        ("GET", "/things", 503),
         ("GET", "/fails", 500),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from service import tokens
 from service.app import create_app
@@ -157,6 +157,14 @@ def test_an_account_brings_no_further_attempts_to_sign_in(make_client: MakeClien
     client = make_client("100 per minute", rate_limit_login="1 per hour")
     assert sign_in(client, Authorization=bearer(client.application)).status_code == 415
     assert sign_in(client, Authorization=bearer(client.application)).status_code == 429
+
+
+@pytest.mark.parametrize("path", ["//api/x", "///api/x"])
+def test_another_spelling_of_a_path_is_counted_too(make_client: MakeClient, path: str) -> None:
+    app = make_client(rate_limit_default="2 per hour").application
+    environ = EnvironBuilder("/").get_environ() | {"PATH_INFO": path}
+    statuses = [run_wsgi_app(app, environ.copy())[1] for _ in range(3)]
+    assert statuses == ["404 NOT FOUND", "404 NOT FOUND", "429 TOO MANY REQUESTS"]
 
 
 def test_what_is_no_api_is_not_counted(make_client: MakeClient) -> None:

@@ -70,8 +70,8 @@ def test_unknown_paths_and_methods_share_a_label(client: FlaskClient) -> None:
 
 
 def test_a_route_is_labelled_by_its_rule_and_not_by_its_path(client: FlaskClient) -> None:
-    client.get("/api/posts/0199a0a0-0000-7000-8000-000000000000")
-    key = ("http_requests_total", ("GET", "/api/posts/<uuid:id>", "4xx"))
+    client.get("/things/0199a0a0-0000-7000-8000-000000000000")
+    key = ("http_requests_total", ("GET", "/things/<uuid:id>", "4xx"))
     assert read(client.get("/metrics").text)[key] >= 1
 
 

@@ -175,12 +175,12 @@ def test_a_table_in_use_is_tried_again(empty: Settings, connection: Connection) 
 def test_a_revision_that_fails_is_rolled_back_and_named(
     empty: Settings, connection: Connection
 ) -> None:
-    command.upgrade(CONFIG, REVISIONS[-2])
-    connection.execute(text("CREATE TABLE posts ()"))
+    command.upgrade(CONFIG, REVISIONS[0])
+    connection.execute(text("CREATE TABLE users ()"))
     connection.commit()
-    with pytest.raises(MigrationError, match=r'"posts" already exists .*CREATE TABLE posts'):
+    with pytest.raises(MigrationError, match=r'"users" already exists .*CREATE TABLE users'):
         migrate(empty)
-    assert migrations.inspect(empty) == (REVISIONS[-2], "behind")
+    assert migrations.inspect(empty) == (REVISIONS[0], "behind")
 
 
 def source(revision: str, down: str | None) -> str:

@@ -73,6 +73,24 @@ def test_who_does_not_send_the_rest_is_not_waited_for(
     assert served.request("GET", "/openapi.json", timeout=20).status == 200
 
 
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        (b"Transfer-Encoding: chunked", b"zz\r\nhello"),
+        (b"Content-Length: 500", b'{"email": "cut@example.com", "password": "off, but valid"}'),
+    ],
+    ids=["chunks", "length"],
+)
+def test_a_body_that_is_malformed_or_cut_off_is_refused(
+    served: Served, head: bytes, rest: bytes
+) -> None:
+    request = b"POST /api/users HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+        connection.sendall(request + head + b"\r\n\r\n" + rest)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_request_that_is_answered_for_long_is_not_cut_off(served: Served) -> None:
     """It was read whole; the password's hash and the rest may take their time."""
     body = {"email": "slow@example.com", "password": "a long password"}

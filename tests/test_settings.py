@@ -2,6 +2,7 @@
 
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -43,7 +44,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> object:
     return from_variables
 
 
-def problems(load: object, **changes: str | None) -> dict[str, str]:
+def problems(load: object, **changes: Any) -> dict[str, str]:
     assert callable(load)
     with pytest.raises(SettingsError) as caught:
         load(**changes)
@@ -89,6 +90,23 @@ def test_production_is_the_default(load: object) -> None:
         ({"FRONTEND_URL": "https://a.com/path"}, "FRONTEND_URL", "is no origin"),
         ({"FRONTEND_URL": "https://a.com, b.com"}, "FRONTEND_URL", "'b.com' is no origin"),
         ({"JWT_SECRET_FILE": "/etc/hostname"}, "JWT_SECRET_FILE", "contradicts JWT_SECRET"),
+        (
+            {"DATABASE_URL": f"postgresql://u:a@b:{SECRET}@h:5432/d"},
+            "DATABASE_URL",
+            "special characters are written %40",
+        ),
+        ({"REDIS_URL": f"redis://:{SECRET}@h/0?bogus=1"}, "REDIS_URL", "nothing after"),
+        ({"REDIS_URL": f"redis://:{SECRET}@h/0x"}, "REDIS_URL", "must end in /NUMBER"),
+        ({"SENTRY_DSN": f"https://{SECRET}@h/name"}, "SENTRY_DSN", "whose end is a number"),
+        ({"DATABASE_STATEMENT_TIMEOUT": "0.4ms"}, "DATABASE_STATEMENT_TIMEOUT", "from 10ms"),
+        ({"DATABASE_STATEMENT_TIMEOUT": "99999d"}, "DATABASE_STATEMENT_TIMEOUT", "to 1d"),
+        ({"JWT_EXPIRATION": "500ms"}, "JWT_EXPIRATION", "must be 1s at least"),
+        ({"SHUTDOWN_GRACE": "500ms"}, "SHUTDOWN_GRACE", "must be 1s at least"),
+        ({"WEB_KEEPALIVE": "500ms"}, "WEB_KEEPALIVE", "must be 1s at least"),
+        ({"JWT_SECRET": " " * 40}, "JWT_SECRET", "at least 32 characters"),
+        ({"FRONTEND_URL": f"https://u:{SECRET}@a.com"}, "FRONTEND_URL", "//***@a.com"),
+        ({"S3_ENDPOINT_URL": f"https://u:{SECRET}@a.com"}, "S3_ENDPOINT_URL", "no password"),
+        ({"METRICS_TOKEN_FILE": "/dev/null"}, "METRICS_TOKEN_FILE", "a file that is empty"),
     ],
 )
 def test_a_bad_variable_is_refused_by_name_and_with_what_was_expected(
@@ -144,6 +162,22 @@ def test_a_secret_file_that_cannot_be_read_is_a_problem(load: object, tmp_path: 
     assert "it is no text" in found["JWT_SECRET_FILE"]
     missing = problems(load, JWT_SECRET=None, JWT_SECRET_FILE="/nonexistent")
     assert "No such file" in missing["JWT_SECRET_FILE"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("JWT_SECRET=ä\n".encode("utf-16"), "is not UTF-8"),
+        (b"# fine\nPORT=1\nwhat is this\nPORT=2\n", "line 3 is not NAME=value"),
+    ],
+)
+def test_a_dotenv_that_cannot_be_read_is_a_problem_that_names_it(
+    load: object, tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    assert problems(load, dotenv=tmp_path / ".env") == {
+        ".env": f"{said}{': save it as that' * ('UTF' in said)}"
+    }
 
 
 def test_the_environment_wins_over_dotenv_unless_it_is_empty(load: object, tmp_path: Path) -> None:

@@ -154,6 +154,15 @@ def test_a_signed_token_without_proper_claims_is_refused(claims: dict[str, Any])
     assert isinstance(tokens.read(signed(claims)), str)
 
 
+@pytest.mark.parametrize("odd", ['"gen": 1099511627776', '"gen": 1e999', '"gen": -1'])
+def test_a_signed_token_with_odd_numbers_is_refused(own_app: Flask, odd: str) -> None:
+    key = own_app.extensions["keys"].token
+    payload = f'{{"sub": "{NOBODYS}", "exp": 9999999999, {odd}}}'.encode()
+    token = jwt.api_jws.encode(payload, key, "HS256")
+    with own_app.app_context():
+        assert tokens.read(token) == "The access token is not valid."
+
+
 def test_a_token_of_a_clock_that_is_ahead_is_accepted(own_app: Flask) -> None:
     ahead = {"sub": NOBODYS, "gen": 0, "iat": time.time() + 60, "exp": time.time() + 600}
     with own_app.app_context():

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from service.schemas import Body, Out
+from service.schemas import NUMBER, Body, Out
 from service.uploads.models import LARGEST
 
 
@@ -17,7 +17,7 @@ class UploadBody(Body):
     content_type: Annotated[
         str, StringConstraints(max_length=100, pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$")
     ]
-    size: Annotated[int, Field(ge=1, le=LARGEST, description="Bytes.")]
+    size: Annotated[int, Field(ge=1, le=LARGEST, description="Bytes."), NUMBER]
 
 
 class UploadOut(Out):

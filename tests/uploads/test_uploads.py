@@ -148,6 +148,8 @@ def test_without_a_bucket_there_are_no_uploads(alice: Person) -> None:
         ({"size": 0}, "size"),
         ({"size": -1}, "size"),
         ({"size": 1.5}, "size"),
+        ({"size": "5"}, "size"),
+        ({"size": True}, "size"),
         ({"size": 100 * 1024 * 1024 + 1}, "size"),
         ({"key": "uploads/mine"}, "key"),
     ],
