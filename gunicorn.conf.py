@@ -54,6 +54,9 @@ reload = settings.app_env == "development"
 
 # Longer than what stands in front keeps its idle connections (nginx 60 s, AWS ALB 60 s, Heroku
 # 90 s: set WEB_KEEPALIVE=95s there), so that it is never us who close one that is being used.
+# An idle connection takes one of these places, so there must be many: with few, clients that find
+# none wait for seconds (docs/serving.md has the figures).
+worker_connections = 1000
 keepalive = int(settings.web_keepalive.total_seconds())
 graceful_timeout = int(settings.shutdown_grace.total_seconds())
 timeout = 30  # a worker whose main thread hangs so long is killed; requests: server.READ_LIMIT
