@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,6 +20,36 @@ def web(_: argparse.Namespace) -> None:
 
     sys.argv = ["gunicorn", "--config", str(ROOT / "gunicorn.conf.py"), "service.wsgi:app"]
     run()
+
+
+def worker(arguments: argparse.Namespace) -> int:
+    """run jobs (processes: WORKER_CONCURRENCY)"""
+    from service import worker
+    from service.settings import Settings
+
+    return worker.run(Settings.load(), arguments.queues)
+
+
+def scheduler(_: argparse.Namespace) -> int:
+    """hand over jobs that were left, and start the recurring ones; of several, one acts"""
+    from service import scheduler
+    from service.settings import Settings
+
+    return scheduler.run(Settings.load())
+
+
+def jobs(arguments: argparse.Namespace) -> int:
+    """look at jobs, try them again, discard them"""
+    from sqlalchemy.exc import DBAPIError
+
+    from service.app import create_app
+    from service.jobs import cli
+    from service.settings import Settings
+
+    try:
+        return cli.run(create_app(Settings.load(), "jobs"), arguments)
+    except DBAPIError as error:
+        return _failed("jobs", f"the database said: {error.orig}")
 
 
 def migrate(_: argparse.Namespace) -> int:
@@ -110,6 +141,17 @@ def _message(text: str) -> str:
     return text
 
 
+def _queues(text: str) -> tuple[str, ...]:
+    from service.queue import QUEUES
+
+    names = tuple(name.strip() for name in text.split(","))
+    if unknown := [name for name in names if name not in QUEUES]:
+        raise argparse.ArgumentTypeError(
+            f"there is no queue {unknown[0]!r}: they are {', '.join(QUEUES)}"
+        )
+    return names
+
+
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     commands = found.add_subparsers(metavar="COMMAND", required=True)
@@ -121,11 +163,16 @@ def parser() -> argparse.ArgumentParser:
         each.set_defaults(command=command)
         return each
 
-    for command in (web, migrate, seed, dev):
+    add(web)
+    add(worker).add_argument(
+        "--queues", type=_queues, metavar="LIST", help="take from these only, in this order"
+    )
+    for command in (scheduler, migrate, seed, dev):
         add(command)
+    _add_verbs(add(jobs))
     add(migration).add_argument("message", type=_message, help='what it does, such as "add things"')
     check = add(healthcheck)
-    check.add_argument("process", choices=["web"])
+    check.add_argument("process", choices=["web", "worker", "scheduler"])
     about = add(doctor)
     about.add_argument("--json", action="store_true", help="for machines")
     about.add_argument(
@@ -138,6 +185,20 @@ def parser() -> argparse.ArgumentParser:
         "--peer", metavar="ADDRESS", default="10.0.0.1", help="who connects (%(default)s)"
     )
     return found
+
+
+def _add_verbs(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help="the newest jobs, those that failed unless told")
+    statuses = ("queued", "running", "retrying", "succeeded", "failed", "all")
+    listing.add_argument("--status", choices=statuses, default="failed")
+    listing.add_argument("--limit", type=int, default=50)
+    for verb, about in (
+        ("show", "all that is known of a job"),
+        ("retry", "try jobs that failed again, with all their attempts"),
+        ("discard", "delete jobs that failed or wait, for good"),
+    ):
+        verbs.add_parser(verb, help=about).add_argument("id", type=UUID, nargs="+")
 
 
 def main(arguments: list[str] | None = None) -> int:

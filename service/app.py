@@ -9,11 +9,13 @@ from flask.typing import ResponseReturnValue
 from service import (
     db,
     errors,
+    handover,
     health,
     home,
     idempotency,
     limits,
     logs,
+    mail,
     metrics,
     openapi,
     redis,
@@ -22,6 +24,7 @@ from service import (
     storage,
     tokens,
 )
+from service import jobs
 from service import posts
 from service import uploads
 from service import users
@@ -31,6 +34,7 @@ from service.settings import ROOT, Settings
 # The order is the law: a feature may import those above it, and no others.
 FEATURES = (
     users,
+    jobs,
     uploads,
     posts,
 )
@@ -67,6 +71,8 @@ def _compose(app: Flask, settings: Settings, process: str) -> None:
     reports.init_app(app, settings)
     db.init_app(app, settings, process)
     redis.init_app(app, settings)
+    handover.init_app(app, settings)
+    mail.init_app(app, settings)
     limits.init_app(app, settings, server.processes(settings).count)
     storage.init_app(app, settings)
     health.init_app(app, settings)

@@ -7,7 +7,8 @@ committed is rolled back.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -27,7 +28,7 @@ from service.connections import Hung
 from service.engine import make_engine, transactions_of
 from service.ids import uuid7
 from service.rows import Prepared, Row, Values
-from service.sessions import GET_ONLY_READS, Reading, Writing
+from service.sessions import AFTER_COMMIT, GET_ONLY_READS, Reading, Writing
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -90,6 +91,12 @@ class Database:
         """A session without a transaction: each statement sees what is committed by then."""
         return Reading(self.engine)
 
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """A connection in autocommit: what it writes is there at once, and stays."""
+        with self.engine.connect() as connection:
+            yield connection
+
     def fetch(self, statement: Statement, values: Values, stale: bool) -> Rows:
         """The rows of one statement, on the replica if they may be stale and it answers."""
         if stale and self._replica and time.monotonic() >= self._replica_down_until:
@@ -107,6 +114,11 @@ class Database:
 def database() -> Database:
     """The database of the current app."""
     return cast(Database, current_app.extensions["database"])
+
+
+def apart() -> AbstractContextManager[Connection]:
+    """A connection outside the session's transaction, in autocommit."""
+    return database().apart()
 
 
 def fetch(statement: Statement, *, stale: bool = False, **values: Any) -> Rows:
@@ -155,6 +167,11 @@ def insert(model: type[Model], **values: Any) -> Row:
         raise RuntimeError(GET_ONLY_READS)
     table = cast(Table, model.__table__)
     return rows.insertion(table, frozenset(values)).run(_session().connection(), values)
+
+
+def after_commit(session: Session, call: Callable[[], None]) -> None:
+    """Call it after the session's commit. It must not raise: what is committed is done."""
+    session.info.setdefault(AFTER_COMMIT, []).append(call)
 
 
 def begin() -> None:

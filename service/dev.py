@@ -27,7 +27,9 @@ SETUP = (
 )
 PROCESSES = (
     ("web", ("web",)),
-)  # fmt: skip
+    ("worker", ("worker",)),
+    ("scheduler", ("scheduler",)),
+)
 
 
 def run(root: Path) -> int:

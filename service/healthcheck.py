@@ -1,24 +1,76 @@
-"""`python -m service healthcheck web`: what a container's HEALTHCHECK runs instead of curl."""
+"""`python -m service healthcheck PROCESS`: what a container's HEALTHCHECK runs instead of curl."""
 
 import http.client
 import sys
 
+import psycopg
+from sqlalchemy import make_url
+
+from service import pulse
+from service.connections import connect
 from service.settings import Settings
 
 TIMEOUT = 5  # seconds
+SILENCE = 30  # seconds without a sign of life after which a process hangs
+OLDEST = "SELECT extract(epoch FROM now() - min(queued_at)) FROM jobs WHERE status = 'queued'"
+
+
+class Unhealthy(Exception):
+    """The process should be replaced; the message says why."""
 
 
 def run(settings: Settings, process: str) -> int:
-    """0 if the process on this machine may get traffic; else 1, and why on stderr."""
+    """0 if the process on this machine does its work; else 1, and why on stderr."""
+    try:
+        _CHECKS[process](settings)
+    except Unhealthy as reason:
+        print(f"{process} {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _web(settings: Settings) -> None:
     connection = http.client.HTTPConnection("localhost", settings.port, timeout=TIMEOUT)
     try:
         connection.request("GET", "/health/ready")
         response = connection.getresponse()
         body = response.read().decode()
     except (OSError, http.client.HTTPException) as error:
-        print(f"{process} does not answer on port {settings.port}: {error}", file=sys.stderr)
-        return 1
+        raise Unhealthy(f"does not answer on port {settings.port}: {error}") from error
     if response.status != 200:
-        print(f"{process} is not ready: {body}", file=sys.stderr)
-        return 1
-    return 0
+        raise Unhealthy(f"is not ready: {body}")
+
+
+def _worker(settings: Settings) -> None:
+    _is_alive("worker")
+    limit = settings.job_wait_limit.total_seconds()
+    if (waited := _oldest(settings)) is not None and waited > limit:
+        raise Unhealthy(f"leaves jobs waiting: the oldest for {waited:.0f} s, of {limit:.0f}")
+
+
+def _scheduler(_: Settings) -> None:
+    _is_alive("scheduler")
+
+
+def _is_alive(process: str) -> None:
+    if (age := pulse.age(process)) is None:
+        raise Unhealthy("does not run on this machine")
+    if age > SILENCE:
+        raise Unhealthy(f"hangs: its last sign of life is {age:.0f} s old")
+
+
+def _oldest(settings: Settings) -> float | None:
+    """Seconds that the oldest job waits; None without one, or without a database: another worker
+    would not do better, so that is no reason to replace this one."""
+    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+    address = url.render_as_string(hide_password=False)
+    try:
+        with connect(address, patience=TIMEOUT, connect_timeout=2) as connection:
+            found = connection.execute(OLDEST).fetchone()
+    except psycopg.Error as error:
+        print(f"worker: the database was not asked: {error}", file=sys.stderr)
+        return None
+    return None if found is None or found[0] is None else float(found[0])
+
+
+_CHECKS = {"web": _web, "worker": _worker, "scheduler": _scheduler}

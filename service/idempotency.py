@@ -10,7 +10,7 @@ that must not be stored (Cache-Control: no-store) is not kept: an access token i
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from flask import Response, g, make_response, request
@@ -22,13 +22,16 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service import db
 from service.db import Model, database
 from service.errors import BadRequest, Conflict, Invalid
+from service.queue import job
+from service.sessions import AFTER_COMMIT
 
 _KEY = re.compile(r"[!-~]{1,255}")
+KEPT = timedelta(days=1)
 _KEPT_HEADERS = ("Content-Type", "Location")
 
 
 class IdempotencyKey(Model):
-    """A POST that succeeded. May be deleted after a day."""
+    """A POST that succeeded, for as long as KEPT."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (UniqueConstraint("user_id", "key"),)
@@ -76,7 +79,10 @@ def forget(user_id: UUID) -> None:
 def _inside(outer: Session, view: Callable[[], ResponseReturnValue]) -> Response:
     """The response of the view, whose session is a savepoint of the outer transaction."""
     g.session = Session(
-        outer.connection(), expire_on_commit=False, join_transaction_mode="create_savepoint"
+        outer.connection(),
+        expire_on_commit=False,
+        join_transaction_mode="create_savepoint",
+        info={AFTER_COMMIT: outer.info.setdefault(AFTER_COMMIT, [])},
     )
     try:
         return make_response(view())
@@ -108,3 +114,9 @@ def _kept(user_id: UUID, key: str, fingerprint: bytes, response: Response) -> Id
         headers=[[k, v] for k, v in response.headers.items() if k in _KEPT_HEADERS],
         body=response.get_data(),
     )
+
+
+@job(queue="low", cron="17 3 * * *")
+def remove_expired_keys() -> None:
+    """Forget the keys of requests that nobody sends again."""
+    db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - KEPT))

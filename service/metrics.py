@@ -64,6 +64,20 @@ LIMITED = Counter("rate_limited_requests", "Requests refused with 429.", ["rule"
 LIMITER_FALLBACKS = Counter(
     "rate_limiter_fallbacks", "Requests whose limit was not counted in Redis.", ["rule"]
 )
+JOB_SECONDS = Histogram(
+    "job_duration_seconds",
+    "From the begin of an attempt to its end.",
+    ["function"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 180, 600, 3600),
+)
+JOB_ATTEMPTS = Counter(
+    "job_attempts",
+    "Attempts at jobs that have ended: succeeded, retrying, failed.",
+    ["function", "outcome"],
+)
+HAND_OVERS_MISSED = Counter(
+    "job_hand_overs_missed", "Jobs that were left to the relay because Redis did not answer."
+)
 BUILD_INFO = Gauge("build_info", "The running version.", ["version"], multiprocess_mode="max")
 
 _children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}

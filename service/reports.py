@@ -60,8 +60,11 @@ def _tracing() -> list[Any]:
     return [FlaskIntegration(), SqlalchemyIntegration()]
 
 
-def capture(error: BaseException) -> None:
-    """Report an error with the request's id, method and route: not its address, body or headers."""
+def capture(error: BaseException, name: str | None = None, request_id: str | None = None) -> None:
+    """Report an error with the request's id, method and route: not its address, body or headers.
+
+    Outside a request, with what failed and the id of the request that it goes back to.
+    """
     if not (sdk := _state.get("sdk")):
         return
     with sdk.new_scope() as scope:
@@ -69,6 +72,9 @@ def capture(error: BaseException) -> None:
             rule = request.url_rule
             scope.set_tag("request_id", request.environ.get("service.request_id"))
             scope.set_transaction_name(f"{request.method} {rule.rule if rule else 'unmatched'}")
+        elif name:
+            scope.set_tag("request_id", request_id)
+            scope.set_transaction_name(name)
         scope.capture_exception(error)
 
 

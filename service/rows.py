@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple, NoReturn, TypeAlias, cast
 
 import psycopg
-from sqlalchemy import Connection, Insert, Select, Table, bindparam
+from sqlalchemy import Connection, Insert, Select, Table, Update, bindparam
 from sqlalchemy import insert as sql_insert
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.types import TypeEngine
@@ -37,7 +37,7 @@ class Compiled(NamedTuple):
 class Prepared:
     """A statement of which only the values change, compiled when it is first run."""
 
-    def __init__(self, statement: Select[Any] | Insert) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Update) -> None:
         self.statement = statement
 
     def run(self, connection: Connection, values: Values) -> list[Row]:

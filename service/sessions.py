@@ -14,6 +14,8 @@ from sqlalchemy.orm import ORMExecuteState, Session
 GET_ONLY_READS = "a GET only reads: call db.begin() first in one that writes"
 _QUERY = re.compile(r"\s*(SELECT|WITH|SHOW|VALUES|TABLE|EXPLAIN)\b", re.IGNORECASE)
 
+AFTER_COMMIT = "after_commit"  # in a session's info: what follows its commit
+
 
 class Reading(Session):
     """The session of a GET: in autocommit, so it must not write."""
@@ -71,13 +73,18 @@ class Writing(Session):
             super().commit()
         if (transaction := self._transaction_of_rows()) is not None:
             transaction.commit()
+        if AFTER_COMMIT in self.info:
+            for follow in self.info.pop(AFTER_COMMIT):
+                follow()
 
     def rollback(self) -> None:
+        self.info.pop(AFTER_COMMIT, None)
         super().rollback()
         if (transaction := self._transaction_of_rows()) is not None:
             transaction.rollback()
 
     def close(self) -> None:
+        self.info.pop(AFTER_COMMIT, None)
         super().close()
         if self._connection is not None:
             self._connection.close()

@@ -5,6 +5,7 @@ in `.env.example`; then `settings().your_field` anywhere below an app context.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
@@ -36,6 +37,7 @@ from service.variables import (
     RateLimit,
     RedisUrl,
     Seconds,
+    SmtpUrl,
     StrongSecret,
     is_strict,
     url,
@@ -160,6 +162,40 @@ class Settings(BaseSettings):
         Rate(5, 3600), description="Attempts to sign in, per client address."
     )
 
+    # --- Jobs ----------------------------------------------------------------------------
+    worker_concurrency: int | None = Field(
+        None, ge=1, le=256, description="Processes of the worker. Default: one for each CPU."
+    )
+    worker_memory: int = Field(
+        512 * 1024 * 1024,
+        ge=64 * 1024 * 1024,
+        description="Bytes at which a process of the worker is replaced, after its job.",
+    )
+    job_lease: Duration = Field(
+        timedelta(seconds=20),
+        description="After so long a job whose worker is silent runs again. Renewed every 5 s.",
+    )
+    outbox_recheck: Duration = Field(
+        timedelta(seconds=20),
+        description="How often a job that waits is looked for in Redis, and handed over again.",
+    )
+    job_wait_limit: Duration = Field(
+        timedelta(minutes=15),
+        description="A job that waits longer makes `healthcheck worker` fail.",
+    )
+    job_retention: Duration = Field(
+        timedelta(days=7), description="How long jobs that succeeded can be looked at."
+    )
+
+    # --- Mail ----------------------------------------------------------------------------
+    smtp_url: SmtpUrl | None = Field(
+        None,
+        description="smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://; mail is logged without.",
+    )
+    mail_from: str = Field(
+        "service@localhost", validate_default=True, description="Who mail comes from."
+    )
+
     # --- Observability -------------------------------------------------------------------
     sentry_dsn: Dsn | None = Field(None, description="Error reports; off without it.")
     sentry_traces_sample_rate: float = Field(
@@ -214,6 +250,15 @@ class Settings(BaseSettings):
     def _goes_with_a_bucket(cls, value: Any, info: ValidationInfo) -> Any:
         if info.data.get("s3_bucket") and not value:
             raise ValueError("is required with S3_BUCKET")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _goes_with_a_server(cls, value: str, info: ValidationInfo) -> str:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+            raise ValueError("is no e-mail address, such as shop@example.com")
+        if info.data.get("smtp_url") and value.endswith("@localhost") and is_strict(info):
+            raise ValueError("is required with SMTP_URL")
         return value
 
     @field_validator("s3_endpoint_url")

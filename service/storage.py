@@ -7,18 +7,28 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.h
 
 import hashlib
 import hmac
+import http.client
 import json
+import shutil
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, current_app
 
 from service.errors import Unavailable
-from service.settings import Settings
+from service.settings import ROOT, Settings
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+PUT_TIMEOUT = 30  # seconds that the server may be silent
+PUT_LIFETIME = timedelta(hours=1)
+FOLDER = ROOT / ".dev" / "files"
+
+
+class StorageError(Exception):
+    """The server refused a file; the message has its status and the begin of its words."""
 
 
 class Form(NamedTuple):
@@ -29,7 +39,7 @@ class Form(NamedTuple):
 
 
 class Storage:
-    """A bucket. Nothing here talks to it: signatures are worked out, not asked for."""
+    """A bucket. Only `put` talks to it: signatures are worked out, not asked for."""
 
     def __init__(
         self, bucket: str, region: str, key_id: str, secret: str, endpoint: str | None = None
@@ -72,21 +82,50 @@ class Storage:
 
     def download_url(self, key: str, filename: str, lifetime: timedelta, now: datetime) -> str:
         """A URL that gives the file as an attachment, for so long."""
-        stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         disposition = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
+        return self._signed(
+            "GET", key, lifetime, now, {"response-content-disposition": disposition}
+        )
+
+    def put(self, key: str, file: BinaryIO, content_type: str) -> None:
+        """Send a file of ours, from its position on. Raises OSError or StorageError."""
+        url = urlsplit(self._signed("PUT", key, PUT_LIFETIME, datetime.now(UTC), {}))
+        start = file.tell()
+        size = file.seek(0, 2) - start
+        file.seek(start)
+        secure = url.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        connection = kind(url.netloc, timeout=PUT_TIMEOUT)
+        headers = {"Content-Type": content_type, "Content-Length": str(size)}
+        try:
+            connection.request("PUT", f"{url.path}?{url.query}", file, headers)
+            response = connection.getresponse()
+            said = response.read(200).decode(errors="replace")
+        except http.client.HTTPException as error:
+            raise StorageError(f"the server broke off: {error!r}") from error
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise StorageError(f"the server answered {response.status}: {said}")
+
+    def _signed(
+        self, method: str, key: str, lifetime: timedelta, now: datetime, more: dict[str, str]
+    ) -> str:
+        """A URL with which anybody may do this one thing, for so long."""
+        stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         query = {
             "X-Amz-Algorithm": _ALGORITHM,
             "X-Amz-Credential": f"{self._key_id}/{self._scope(stamp)}",
             "X-Amz-Date": stamp,
             "X-Amz-Expires": str(int(lifetime.total_seconds())),
             "X-Amz-SignedHeaders": "host",
-            "response-content-disposition": disposition,
+            **more,
         }
         url = urlsplit(f"{self.url}/{quote(key)}")
         canonical = "&".join(
             f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items())
         )
-        request = f"GET\n{url.path}\n{canonical}\nhost:{url.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
+        request = f"{method}\n{url.path}\n{canonical}\nhost:{url.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
         digest = hashlib.sha256(request.encode()).hexdigest()
         to_sign = f"{_ALGORITHM}\n{stamp}\n{self._scope(stamp)}\n{digest}"
         return f"{url.geturl()}?{canonical}&X-Amz-Signature={self._sign(to_sign, stamp)}"
@@ -99,6 +138,29 @@ class Storage:
         for part in (stamp[:8], self.region, "s3", "aws4_request"):
             key = hmac.digest(key, part.encode(), hashlib.sha256)
         return hmac.digest(key, text.encode(), hashlib.sha256).hex()
+
+
+class LocalFiles:
+    """What stands in for a bucket in development and in tests: a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, key: str, file: BinaryIO, content_type: str) -> None:
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+
+    def path(self, key: str) -> Path:
+        return self._folder / key
+
+
+def files() -> Storage | LocalFiles:
+    """Where files of our own making go. Raises Unavailable in production without a bucket."""
+    if (found := current_app.extensions["files"]) is None:
+        raise Unavailable("exports are not configured", retry_after=3600)
+    return found  # type: ignore[no-any-return]
 
 
 def storage() -> Storage:
@@ -118,3 +180,5 @@ def init_app(app: Flask, settings: Settings) -> None:
             settings.aws_secret_access_key.get_secret_value(),
             settings.s3_endpoint_url,
         )
+    local = None if settings.is_production else LocalFiles(FOLDER)
+    app.extensions["files"] = app.extensions["storage"] or local

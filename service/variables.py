@@ -17,7 +17,16 @@ from sqlalchemy.exc import ArgumentError
 # What `.env.example` holds instead of secrets. Refused outside development and tests.
 PLACEHOLDER = "change-me"
 SHORTEST_SECRET = 32
-URL_SCHEMES = ("postgresql", "postgresql+psycopg", "redis", "rediss", "https", "http")
+URL_SCHEMES = (
+    "postgresql",
+    "postgresql+psycopg",
+    "redis",
+    "rediss",
+    "https",
+    "http",
+    "smtp",
+    "smtps",
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,10 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return SecretStr(found)
 
 
+def _smtp_url(value: SecretStr) -> SecretStr:
+    return SecretStr(url(value, ("smtp", "smtps")))
+
+
 def _dsn(value: SecretStr) -> SecretStr:
     parts = urlsplit(url(value, ("https", "http")))
     if not parts.username or not parts.path.rpartition("/")[2].isdecimal():
@@ -141,6 +154,7 @@ Seconds = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_at_le
 RateLimit = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_origins)
 ]

@@ -30,7 +30,7 @@ from service.rows import Prepared
 from service.settings import ROOT, Settings
 from service.users.models import User
 from tests import things
-from tests.serving import surroundings
+from tests.children import surroundings
 
 PID = text("SELECT pg_backend_pid()")
 NAME = select(func.current_database())

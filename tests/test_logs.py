@@ -11,7 +11,7 @@ import pytest
 
 from service.logs import hide
 from service.settings import ROOT
-from tests.serving import surroundings
+from tests.children import surroundings
 
 SECRETS = re.compile(r"hunter2")
 

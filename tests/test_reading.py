@@ -30,7 +30,7 @@ class Impatient(Served):
             WEB_CONCURRENCY="1",
             WEB_THREADS=str(THREADS),
         )
-        self.program = ["-c", IMPATIENT]
+        self.command = ["-c", IMPATIENT]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ from flask import Blueprint, Response
 from service import idempotency, limits, tokens
 from service.db import session
 from service.openapi import describe
+from service.outbox import enqueue
+from service.users import jobs
 from service.users.current import current_account, current_user
 from service.users.models import User
 from service.users.schemas import AccountBody, LoginBody, SignUpBody, TokenOut, UserOut
@@ -18,6 +20,7 @@ def create() -> Response:
     """Sign up."""
     body = SignUpBody.read()
     user = User.sign_up(body.email, body.password, body.name)
+    enqueue(session, jobs.welcome, user.id)
     session.commit()
     return UserOut.response(user, 201, {"Location": "/api/users/me"})
 

@@ -1,0 +1,85 @@
+"""One attempt at a job: its app context, session, log lines, time-out, and what becomes of it.
+
+Nothing to change here. The job's effect and its success are one transaction; it is committed
+here and nowhere else.
+"""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+
+import structlog
+from flask import Flask
+
+from service import db, logs, metrics, outbox, queue
+from service.outbox import Claim
+from service.queue import Function
+
+log = structlog.get_logger()
+
+
+class Interrupted(BaseException):
+    """The process has to stop, and the job did not end in time: it goes back to the queue."""
+
+
+class Lost(Exception):
+    """The lease ran out and somebody else has the job: what was done here is rolled back."""
+
+
+def perform(
+    app: Flask,
+    claim: Claim,
+    limit: AbstractContextManager[None] | None = None,
+) -> None:
+    """Run a claimed job to its end, within `limit`, and record what came of it.
+
+    Raises DBAPIError if that cannot be recorded: the lease runs out then, and the job runs again.
+    Raises Interrupted after it has given the job back.
+    """
+    with app.app_context():
+        if (function := queue.find(claim.function)) is None:
+            with db.apart() as connection:
+                outbox.refuse_unknown(connection, claim)
+            return
+        tokens = outbox.current.set(claim), logs.request_id.set(claim.request_id)
+        start = time.perf_counter()
+        try:
+            _run(function, claim, limit or nullcontext())
+            _succeeded(claim, time.perf_counter() - start)
+        except Lost:
+            log.warning("job was taken over, what it did is undone", job=str(claim.id))
+        except Interrupted as interruption:
+            db.close()
+            with db.apart() as connection:
+                outbox.give_back(connection, claim, interruption)
+            raise
+        except BaseException as error:  # SystemExit too: a job must not end its worker
+            db.close()
+            with db.apart() as connection:
+                outbox.fail(connection, claim, error)
+        finally:
+            metrics.JOB_SECONDS.labels(claim.function).observe(time.perf_counter() - start)
+            outbox.current.reset(tokens[0])
+            logs.request_id.reset(tokens[1])
+
+
+def _run(function: Function, claim: Claim, limit: AbstractContextManager[None]) -> None:
+    with limit:
+        result = function.run(claim.arguments)
+        packed = None if result is None else queue.pack(result)
+        db.session.flush()
+    if not outbox.succeed(db.session.connection(), claim, packed):
+        raise Lost
+    db.session.commit()
+
+
+def _succeeded(claim: Claim, seconds: float) -> None:
+    metrics.JOB_ATTEMPTS.labels(claim.function, outbox.SUCCEEDED).inc()
+    log.info(
+        "job",
+        function=claim.function,
+        job=str(claim.id),
+        attempt=claim.attempts,
+        duration_ms=round(seconds * 1000, 2),
+        waited_ms=round((claim.started_at - claim.queued_at) / timedelta(milliseconds=1), 2),
+    )

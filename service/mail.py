@@ -1,0 +1,95 @@
+"""Mail: by SMTP where there is an SMTP_URL; else into a folder in development, or into the log.
+
+Send mail from a job only: a server may take its time. A mail cannot be exactly once: whoever
+dies between the server's answer and the commit sends it again.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from flask import Flask, current_app
+
+from service.settings import ROOT, Settings, settings
+
+log = structlog.get_logger()
+
+TIMEOUT = 10  # seconds that each step with the server may take
+FOLDER = ROOT / ".dev" / "mail"
+
+
+class Post(Protocol):
+    """What takes a message (an EmailMessage) on its way."""
+
+    def __call__(self, message: Any) -> None: ...
+
+
+def send(to: str, subject: str, text: str) -> None:
+    """Send a mail. Raises OSError or SMTPException, for the job to be tried again."""
+    from email.message import EmailMessage  # with smtplib 30 ms, that only a worker pays
+
+    message = EmailMessage()
+    message["From"] = settings().mail_from
+    message["To"] = to
+    message["Subject"] = subject
+    message.set_content(text)
+    current_app.extensions["mail"](message)
+
+
+class Smtp:
+    """A server, by smtp:// (STARTTLS where it offers that) or smtps://."""
+
+    def __init__(self, url: str) -> None:
+        self._parts = urlsplit(url)
+
+    def __call__(self, message: Any) -> None:
+        import smtplib
+        import ssl
+
+        parts, context = self._parts, ssl.create_default_context()
+        host = parts.hostname or ""
+        if parts.scheme == "smtps":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                host, parts.port or 465, timeout=TIMEOUT, context=context
+            )
+        else:
+            server = smtplib.SMTP(host, parts.port or 587, timeout=TIMEOUT)
+        with server:
+            if parts.scheme == "smtp":
+                server.ehlo()
+                if server.has_extn("starttls"):
+                    server.starttls(context=context)
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(message)
+        log.info("mail sent", subject=message["Subject"])
+
+
+class Folder:
+    """A file for each mail, for developers to look at."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, message: Any) -> None:
+        self._path.mkdir(parents=True, exist_ok=True)
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.eml"
+        (self._path / name).write_bytes(message.as_bytes())
+        log.info("mail written", file=f".dev/mail/{name}", subject=message["Subject"])
+
+
+def to_log(message: Any) -> None:
+    """Where there is no server: say that there was a mail, and not to whom or what it said."""
+    log.warning("mail not sent: there is no SMTP_URL", subject=message["Subject"])
+
+
+def make_post(settings: Settings) -> Post:
+    if settings.smtp_url is not None:
+        return Smtp(settings.smtp_url.get_secret_value())
+    return Folder(FOLDER) if settings.app_env == "development" else to_log
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.extensions["mail"] = make_post(settings)

@@ -1,0 +1,312 @@
+"""The outbox: a job is a row, written in the transaction of the data that it is about.
+
+The row is the truth: who runs it, how often it was tried, what came of it. Redis only carries
+ids to the workers, so that whatever is lost there is handed over again (relay.py), and an id
+that arrives twice finds its row taken. Nothing to change here.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import structlog
+from flask import current_app
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    Connection,
+    Index,
+    Interval,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from service import logs, metrics, queue, reports
+from service.db import Model, after_commit, apart
+from service.errors import Problem
+from service.ids import uuid7
+from service.queue import Unfit
+from service.rows import Prepared
+
+log = structlog.get_logger()
+
+QUEUED, RUNNING, RETRYING = "queued", "running", "retrying"
+SUCCEEDED, FAILED = "succeeded", "failed"
+STATUSES = (QUEUED, RUNNING, RETRYING, SUCCEEDED, FAILED)
+
+# A job whose function this code does not have may be one of a newer release, whose worker comes
+# up next to this one: it is offered again each minute, and failed when nobody took it for so long.
+UNKNOWN_PAUSE = timedelta(minutes=1)
+UNKNOWN_PATIENCE = timedelta(hours=1)
+
+# How long web has to hand a job over itself, before the relay does.
+HAND_OVER_WITHIN = timedelta(seconds=5)
+ERROR_LIMIT = 1000  # characters
+
+_UNFINISHED = "status IN ('queued', 'running', 'retrying')"
+
+
+class Job(Model):
+    """A job, from the transaction that wants it to some days after its end."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(f"status IN {STATUSES}", "status"),
+        # What the relay looks for; what is finished, which is most, is not in it.
+        Index(None, "due_at", postgresql_where=text(_UNFINISHED)),
+        Index(None, "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    )
+
+    function: Mapped[str]
+    arguments: Mapped[str] = mapped_column(Text)  # JSON: a list and an object
+    queue: Mapped[str]
+    owner_id: Mapped[UUID | None]  # the user who may look at it
+    request_id: Mapped[str | None]  # of the request that wanted it
+    status: Mapped[str] = mapped_column(default=QUEUED)
+    attempts: Mapped[int] = mapped_column(default=0)  # begun so far
+    max_attempts: Mapped[int]
+    # When the relay looks at it: hands it over (again), or takes it from a worker that is gone.
+    due_at: Mapped[datetime]
+    worker: Mapped[str | None]  # the name of the process that runs it
+    progress: Mapped[int | None]  # per cent
+    result: Mapped[str | None] = mapped_column(Text)  # JSON
+    error: Mapped[str | None] = mapped_column(Text)  # for operators
+    detail: Mapped[str | None] = mapped_column(Text)  # what its owner may know of the error
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Claim(NamedTuple):
+    """A job that this process runs: its row is ours until `lease` seconds from its last renewal."""
+
+    id: UUID
+    function: str
+    arguments: str
+    attempts: int
+    max_attempts: int
+    request_id: str | None
+    created_at: datetime
+    queued_at: datetime
+    started_at: datetime
+
+
+def in_seconds(name: str) -> ColumnElement[datetime]:
+    """The time that is so many seconds from now, by the database's clock."""
+    return func.clock_timestamp() + bindparam(name, type_=Interval)
+
+
+_INSERT = Prepared(
+    insert(Job)
+    .values(
+        {
+            name: bindparam(name, type_=Job.__table__.c[name].type)
+            for name in "id function arguments queue owner_id request_id max_attempts".split()
+        }
+        | {"status": QUEUED, "attempts": 0, "due_at": in_seconds("due_in")}
+    )
+    .returning(Job.id)
+)
+_CLAIM = Prepared(
+    update(Job)
+    .where(Job.id == bindparam("job"), Job.status == QUEUED)
+    .values(
+        status=RUNNING,
+        attempts=Job.attempts + 1,
+        worker=bindparam("by", type_=Text),
+        started_at=func.clock_timestamp(),
+        due_at=in_seconds("lease"),
+        progress=None,
+    )
+    .returning(*(Job.__table__.c[name] for name in Claim._fields))
+)
+# Ours: the row as this claim left it, and not as somebody has taken it over since.
+_OURS = (
+    Job.id == bindparam("job"),
+    Job.status == RUNNING,
+    Job.attempts == bindparam("attempt", type_=Job.__table__.c.attempts.type),
+)
+_SUCCEED = Prepared(
+    update(Job)
+    .where(*_OURS)
+    .values(
+        status=SUCCEEDED,
+        finished_at=func.clock_timestamp(),
+        result=bindparam("outcome", type_=Text),
+        worker=None,
+        error=None,
+        detail=None,
+    )
+    .returning(Job.id)
+)
+_END = Prepared(
+    update(Job)
+    .where(*_OURS)
+    .values(
+        status=bindparam("becomes", type_=Text),
+        attempts=bindparam("counted", type_=Job.__table__.c.attempts.type),
+        due_at=in_seconds("due_in"),
+        finished_at=bindparam("finished", type_=Job.__table__.c.finished_at.type),
+        queued_at=func.clock_timestamp(),
+        error=bindparam("reason", type_=Text),
+        detail=bindparam("says", type_=Text),
+        worker=None,
+    )
+    .returning(Job.id)
+)
+
+# The job that this process runs just now.
+current: ContextVar[Claim | None] = ContextVar("job", default=None)
+
+
+class WorkerDied(Exception):
+    """The process that ran a job is gone: killed, out of memory, or its machine is."""
+
+
+class UnknownFunction(Exception):
+    """The code has no job of this name: it is gone, or of a newer release."""
+
+
+def enqueue(
+    session: Session,
+    function: Callable[..., Any],
+    *args: Any,
+    owner: UUID | None = None,
+    delay: timedelta | None = None,
+    **kwargs: Any,
+) -> UUID:
+    """Have a worker call `function(*args, **kwargs)` once the session's transaction is committed.
+
+    Returns the job's id. Rolled back means no job; committed means that it will run, though Redis
+    is down or loses it. `owner` is the user who may see it at /api/jobs/{id}. Raises Unfit if the
+    function is no job, or if the arguments do not fit it, into JSON or into 64 KiB.
+    """
+    about = queue.function_of(function)
+    values = {
+        "id": (id := uuid7()),
+        "function": about.name,
+        "arguments": about.pack(args, kwargs),
+        "queue": about.queue,
+        "owner_id": owner,
+        "request_id": logs.request_id.get(),
+        "max_attempts": about.attempts,
+        "due_in": delay or HAND_OVER_WITHIN,
+    }
+    _INSERT.run(session.connection(), values)
+    if delay is None:
+        hand_over = current_app.extensions["handover"]
+        after_commit(session, lambda: hand_over(about.queue, id))
+    return id
+
+
+def claim(connection: Connection, id: UUID, worker: str, lease: timedelta) -> Claim | None:
+    """Take a job that was handed over; None if it runs already, has ended or was never committed.
+
+    The attempt is counted before it is begun: or a job that kills its process would do so for ever.
+    """
+    found = _CLAIM.run(connection, {"job": id, "by": worker, "lease": lease})
+    return Claim(*found[0]) if found else None
+
+
+def succeed(connection: Connection, claim: Claim, result: str | None) -> bool:
+    """Record the success, in the transaction of the job's effect. False if it is not ours any more:
+    then another process has it, and the transaction must be rolled back."""
+    values = {"job": claim.id, "attempt": claim.attempts, "outcome": result}
+    return bool(_SUCCEED.run(connection, values))
+
+
+def fail(connection: Connection, claim: Claim, error: BaseException) -> str | None:
+    """Record that an attempt failed: the job is RETRYING, or FAILED for good after its last one.
+
+    Returns its status; None if it is not ours any more. A final failure is logged and reported.
+    """
+    about = queue.find(claim.function)
+    final = claim.attempts >= claim.max_attempts or about is None or isinstance(error, Unfit)
+    pause = 0.0 if final or about is None else about.pause(claim.attempts)
+    status = FAILED if final else RETRYING
+    if not _end(connection, claim, status, timedelta(seconds=pause), claim.attempts, error):
+        return None
+    metrics.JOB_ATTEMPTS.labels(claim.function, status).inc()
+    about_it = {"function": claim.function, "job": str(claim.id), "attempt": claim.attempts}
+    if final:
+        log.error("job failed for good", **about_it, exc_info=error)
+        reports.capture(error, f"job {claim.function}", claim.request_id)
+    else:
+        log.warning("job failed, will be tried again", **about_it, error=told(error), in_s=pause)
+    return status
+
+
+def give_back(
+    connection: Connection, claim: Claim, error: BaseException, pause: timedelta = timedelta(0)
+) -> bool:
+    """Undo a claim: the attempt does not count, because it is not the job's fault that it ended."""
+    return _end(connection, claim, RETRYING, pause, claim.attempts - 1, error)
+
+
+def refuse_unknown(connection: Connection, claim: Claim) -> None:
+    """What to do with a job whose function this code does not have: keep it, and say so."""
+    error = UnknownFunction(f"the code has no job {claim.function}")
+    if claim.started_at - claim.created_at > UNKNOWN_PATIENCE:
+        fail(connection, claim, error)
+        return
+    log.error("unknown job, kept for a worker that knows it", function=claim.function)
+    give_back(connection, claim, error, UNKNOWN_PAUSE)
+
+
+def _end(
+    connection: Connection,
+    claim: Claim,
+    status: str,
+    pause: timedelta,
+    attempts: int,
+    error: BaseException,
+) -> bool:
+    values = {
+        "job": claim.id,
+        "attempt": claim.attempts,
+        "becomes": status,
+        "counted": attempts,
+        "due_in": pause,
+        "finished": datetime.now(UTC) if status == FAILED else None,
+        "reason": told(error),
+        "says": error.detail if isinstance(error, Problem) else None,
+    }
+    return bool(_END.run(connection, values))
+
+
+def told(error: BaseException) -> str:
+    """An error in one line, without what must not be kept: values, passwords of URLs, tokens."""
+    shown = getattr(error, "orig", None) or error  # SQLAlchemy's text quotes the statement
+    return logs.hide(f"{type(error).__name__}: {shown}".strip())[:ERROR_LIMIT]
+
+
+def renew(connection: Connection, workers: list[str], lease: timedelta) -> None:
+    """Keep the jobs of these workers theirs for another lease."""
+    statement = update(Job).where(Job.status == RUNNING, Job.worker.in_(workers))
+    connection.execute(statement.values(due_at=func.clock_timestamp() + lease))
+
+
+def abandoned(connection: Connection, worker: str, error: BaseException) -> None:
+    """Fail the attempt of a worker that is gone."""
+    columns = (Job.__table__.c[name] for name in Claim._fields)
+    running = select(*columns).where(Job.worker == worker, Job.status == RUNNING)
+    for row in connection.execute(running).fetchall():
+        fail(connection, Claim(*row), error)
+
+
+def report_progress(percent: int) -> None:
+    """Tell how far the job that runs here is; seen at once, whatever becomes of its transaction."""
+    if (found := current.get()) is None:
+        return
+    statement = update(Job).where(Job.id == found.id, Job.attempts == found.attempts)
+    with apart() as connection:
+        connection.execute(statement.values(progress=percent))

@@ -1,0 +1,90 @@
+"""`python -m service scheduler`: the relay and the recurring jobs; of several, one acts.
+
+Nothing to change here: a job recurs by its cron line (recurring.py).
+"""
+
+import signal
+import threading
+import time
+
+import psycopg
+import structlog
+from flask import Flask
+from redis import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from service import pulse, queue, recurring, relay, reports
+from service.app import create_app
+from service.db import Database
+from service.leader import Leader
+from service.redis import make_client
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+LOCK = 0x73636865  # the key of the advisory lock: "sche" in ASCII, the same for all versions
+PAUSE = 1.0  # seconds between two sweeps
+TICK_EVERY = 5.0  # seconds between two looks at the cron lines
+REDIS_TIMEOUT = 5  # seconds: the lists of waiting ids may be long
+
+
+class Scheduler:
+    """Sweeps and ticks while it leads."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._app = app
+        self._database: Database = app.extensions["database"]
+        self._client = make_client(settings, socket_timeout=REDIS_TIMEOUT)
+        self._again_after = settings.outbox_recheck
+        self._leader = Leader(settings, LOCK)
+        self._led = False
+        self._ticked_at = float("-inf")
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT; then 0."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        names = [function.name for function in queue.recurring()]
+        log.info("scheduler started", recurring=names)
+        with pulse.beating("scheduler") as beat:
+            while not self._stop.is_set():
+                beat()
+                pause = self._step()
+                self._stop.wait(pause)
+        self._leader.resign()
+        log.info("scheduler has stopped")
+        return 0
+
+    def _step(self) -> float:
+        """Do what is due if we lead; return the seconds until the next step."""
+        try:
+            leads = self._leader.leads()
+            if leads != self._led:
+                log.info("scheduler leads" if leads else "scheduler waits: another one leads")
+                self._led = leads
+            return self._act() if leads else PAUSE
+        except (psycopg.Error, DBAPIError) as error:
+            self._led = False
+            reason = str(getattr(error, "orig", None) or error).strip()
+            log.warning("the database does not answer", reason=reason)
+        except RedisError as error:
+            log.warning("Redis does not answer", reason=str(error))
+        except Exception as error:
+            log.exception("the scheduler failed at a step, and goes on")
+            reports.capture(error, "scheduler")
+        return PAUSE
+
+    def _act(self) -> float:
+        with self._app.app_context():
+            if (now := time.monotonic()) - self._ticked_at >= TICK_EVERY:
+                with self._database.session() as session:
+                    recurring.tick(session)
+                self._ticked_at = now
+            with self._database.session() as session:
+                looked_at = relay.sweep(session, self._client, self._again_after)
+        return 0 if looked_at >= relay.BATCH else PAUSE
+
+
+def run(settings: Settings) -> int:
+    return Scheduler(create_app(settings, "scheduler"), settings).run()

@@ -1,0 +1,21 @@
+"""What is done for users behind their backs."""
+
+from uuid import UUID
+
+from service import mail
+from service.db import session
+from service.effects import once
+from service.queue import job
+from service.settings import project
+from service.users.models import User
+
+
+@job(queue="high", timeout=60)
+def welcome(user_id: UUID) -> None:
+    """Welcome a new user by mail; twice in the worst case (see mail.py)."""
+    if (user := session.get(User, user_id)) is None:  # gone again
+        return
+    if once(session, f"welcome:{user_id}"):
+        name = project()[0]
+        greeting = f"Hello {user.name}," if user.name else "Hello,"
+        mail.send(user.email, f"Welcome to {name}", f"{greeting}\n\nyour account is ready.\n")

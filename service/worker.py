@@ -1,0 +1,256 @@
+"""`python -m service worker`: a parent that imports all there is, and children that run jobs.
+
+Nothing to change here: WORKER_CONCURRENCY says how many. A job runs inside a child, without a
+fork of its own; what it can do to a child, the parent survives: a child that dies or hangs
+loses its attempt at once and is replaced, one that has grown is replaced after its job.
+"""
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from secrets import token_hex
+from select import select
+
+import structlog
+from flask import Flask
+from redis import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from service import outbox, pulse, reports, server
+from service.app import create_app
+from service.board import Board, Slot
+from service.consumer import Consumer
+from service.db import Database
+from service.outbox import WorkerDied
+from service.queue import QUEUES
+from service.redis import make_client
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+TICK = 1.0  # seconds between two looks at the children
+ANNOUNCE = 5.0  # seconds between two signs of life
+OVERTIME = 10.0  # seconds after its time-out until a job that did not notice it is killed
+LAST_WORDS = 3.0  # seconds before the end of the grace that jobs have to go back to the queue
+LONGEST_PAUSE = 10.0  # seconds before a child that keeps dying is started again
+REDIS_TIMEOUT = 5  # seconds; longer than Consumer's POLL
+
+
+@dataclass
+class Child:
+    """A process that runs jobs, or the one that will be started in its place."""
+
+    number: int
+    slot: Slot
+    consumer: Consumer
+    pid: int = 0
+    started: float = 0.0  # monotonic seconds
+    start_at: float = 0.0
+    pause: float = 0.0
+    stopped: bool = False  # by SIGSTOP
+    killed_because: str = ""
+
+
+class Crew:
+    """The children and what is owed to them: a start, a lease, an end."""
+
+    def __init__(self, app: Flask, settings: Settings, queues: Sequence[str]) -> None:
+        self._app = app
+        self._settings = settings
+        self._queues = queues
+        self._client = make_client(settings, socket_timeout=REDIS_TIMEOUT)
+        self._database = Database(_quick(settings), "worker")
+        self._host = socket.gethostname()
+        count = processes(settings)
+        board = Board(count)
+        self._children = [
+            Child(number, board.slot(number), self._consumer()) for number in range(count)
+        ]
+        self._orphans: dict[str, BaseException] = {}  # jobs of these workers are to be failed
+        self._stopping = False
+        self._told_at = 0.0
+        self._alarm, self._ring = os.pipe()
+        for end in (self._alarm, self._ring):
+            os.set_blocking(end, False)
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT; then 0."""
+        signal.set_wakeup_fd(self._ring, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake up
+        log.info("worker started", processes=len(self._children), queues=list(self._queues))
+        with pulse.beating("worker") as beat:
+            while not self._stopping:
+                self._start_children()
+                self._look_after_them()
+                beat()
+                self._sleep(TICK)
+            return self._wind_up()
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until a child ends or a signal comes."""
+        if select([self._alarm], [], [], seconds)[0]:
+            os.read(self._alarm, 1024)
+
+    def _start_children(self) -> None:
+        for child in self._children:
+            if not child.pid and time.monotonic() >= child.start_at:
+                self._fork(child)
+
+    def _fork(self, child: Child) -> None:
+        child.consumer = self._consumer()
+        child.slot.end()
+        child.started, child.stopped, child.killed_because = time.monotonic(), False, ""
+        sys.stdout.flush()
+        if pid := os.fork():
+            child.pid = pid
+            return
+        code = 1
+        try:  # in the child, which must not get past this
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            child.consumer.run(child.slot)
+            code = 0
+        except BaseException:
+            log.exception("worker process failed")
+        finally:
+            with contextlib.suppress(BaseException):
+                self._app.extensions["handover"].close()
+                reports.flush()
+            os._exit(code)
+
+    def _consumer(self) -> Consumer:
+        name = f"{self._host}.{os.getpid()}.{token_hex(4)}"
+        return Consumer(self._app, self._settings, self._client, self._queues, name)
+
+    def _look_after_them(self) -> None:
+        """What is due: reap, kill who is overdue, renew leases, announce."""
+        self._reap()
+        now = time.monotonic()
+        for child in self._children:
+            deadline = child.slot.deadline
+            if child.pid and deadline and now > deadline + OVERTIME:
+                child.killed_because = "it did not notice its time-out"
+                self._signal(child, signal.SIGKILL)
+        if now - self._told_at >= ANNOUNCE or self._orphans:
+            self._told_at = now
+            self._tell_database()
+            self._tell_redis()
+
+    def _reap(self) -> None:
+        for child in self._children:
+            while child.pid:
+                pid, status = os.waitpid(child.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+                if not pid:
+                    break
+                if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+                    child.stopped = os.WIFSTOPPED(status)
+                    continue
+                self._buried(child, os.waitstatus_to_exitcode(status))
+
+    def _buried(self, child: Child, code: int) -> None:
+        """Note the end of a child, and when the next one is to take its place."""
+        child.pid = 0
+        lived = time.monotonic() - child.started
+        child.pause = 0 if lived > LONGEST_PAUSE else min(max(child.pause * 2, 0.1), LONGEST_PAUSE)
+        child.start_at = time.monotonic() + (child.pause if code else 0)
+        with contextlib.suppress(RedisError), self._client.pipeline(transaction=False) as pipeline:
+            child.consumer.leave(pipeline)
+            pipeline.execute()
+        if not code:
+            return
+        how = child.killed_because or _told(code)
+        log.error("worker process died", how=how, running=bool(child.slot.deadline))
+        if child.slot.deadline:
+            self._orphans[child.consumer.name] = WorkerDied(f"the process that ran it died: {how}")
+
+    def _tell_database(self) -> None:
+        """Keep the jobs of the living, and let those of the dead be tried again."""
+        living = [c.consumer.name for c in self._children if c.slot.deadline and not c.stopped]
+        try:
+            with self._app.app_context(), self._database.apart() as connection:
+                for name, error in list(self._orphans.items()):
+                    outbox.abandoned(connection, name, error)
+                    del self._orphans[name]
+                if living:
+                    outbox.renew(connection, living, self._settings.job_lease)
+        except DBAPIError as error:
+            log.warning("leases are not renewed", reason=str(error.orig).strip())
+
+    def _tell_redis(self) -> None:
+        try:
+            with self._client.pipeline(transaction=False) as pipeline:
+                for child in self._children:
+                    if child.pid:
+                        child.consumer.announce(pipeline, child.pid, bool(child.slot.deadline))
+                pipeline.execute()
+        except RedisError as error:
+            log.warning("Redis does not answer", reason=str(error))
+
+    def _wind_up(self) -> int:
+        """Let jobs finish, then go back to the queue, then no more."""
+        log.info("worker stops", running=sum(bool(c.slot.deadline) for c in self._children))
+        grace = self._settings.shutdown_grace.total_seconds()
+        end = time.monotonic() + grace
+        interrupt_at = end - min(LAST_WORDS, grace / 2)
+        self._signal_all(signal.SIGTERM)
+        interrupted = False
+        while self._alive() and (now := time.monotonic()) < end:
+            if now >= interrupt_at and not interrupted:
+                interrupted = True
+                self._signal_all(signal.SIGUSR1)
+            self._look_after_them()
+            self._sleep(0.2)
+        for child in self._alive():
+            child.killed_because = "the worker had to stop"
+            self._signal(child, signal.SIGKILL)
+        while self._alive():
+            self._reap()
+            self._sleep(0.05)
+        self._tell_database()
+        log.info("worker has stopped")
+        return 0
+
+    def _alive(self) -> list[Child]:
+        return [child for child in self._children if child.pid]
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for child in self._alive():
+            self._signal(child, number)
+
+    def _signal(self, child: Child, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, number)
+
+
+def run(settings: Settings, queues: Sequence[str] | None) -> int:
+    app = create_app(settings, "worker")
+    gc.collect()
+    gc.freeze()  # what was imported is shared with the children for good
+    return Crew(app, settings, queues or QUEUES).run()
+
+
+def processes(settings: Settings) -> int:
+    """How many children: WORKER_CONCURRENCY, or one for each CPU that we may use."""
+    return settings.worker_concurrency or max(1, round(server.cpu_limit()))
+
+
+def _quick(settings: Settings) -> Settings:
+    """For the parent, which must not wait: it has children to look after."""
+    changes = {"database_connect_retries": 0, "database_statement_timeout": timedelta(seconds=3)}
+    return settings.model_copy(update=changes)
+
+
+def _told(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"

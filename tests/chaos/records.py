@@ -1,0 +1,43 @@
+"""Jobs that leave a record in PostgreSQL, and the same ones as a naive project writes them."""
+
+import os
+import signal
+import time
+
+import psycopg
+from sqlalchemy import text
+
+from service.db import session
+from service.queue import job
+
+TABLE = "CREATE TABLE IF NOT EXISTS records (kind text, key text, at timestamptz DEFAULT now())"
+RECORD = "INSERT INTO records (kind, key) VALUES ('{kind}', {key})"
+SECONDS = 0.03  # that a job takes
+
+
+@job(backoff=0.3, attempts=5, timeout=20)
+def record(key: str, seconds: float = SECONDS) -> None:
+    """Half of the time before the record is written, half of it after."""
+    time.sleep(seconds / 2)
+    session.execute(text(RECORD.format(kind="ours", key=":key")), {"key": key})
+    time.sleep(seconds / 2)
+
+
+@job(backoff=0.3, timeout=20)
+def poison(key: str) -> None:
+    """Takes its process with it."""
+    session.execute(text(RECORD.format(kind="ours", key=":key")), {"key": key})
+    session.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def naive(key: str, seconds: float = SECONDS) -> None:
+    """What is handed to plain RQ after the commit."""
+    time.sleep(seconds / 2)
+    with psycopg.connect(os.environ["RECORDS_URL"]) as connection:
+        connection.execute(RECORD.format(kind="naive", key="%s"), (key,))
+    time.sleep(seconds / 2)
+
+
+def naive_poison(key: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
