@@ -13,7 +13,7 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help setup dev test test-browser chaos check bench lock fmt migration clean
+.PHONY: help setup dev test test-browser test-chaos check bench lock fmt migration clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ test: setup  ## run the fast suite, against real PostgreSQL and Redis
 test-browser: setup  ## look at the pages in headless Chromium (Debian: chromium, chromium-driver)
 	@$(BIN)/python -m pytest tests/browser
 
-chaos: setup  ## stop, crash and freeze the servers under load (PgBouncer and nginx must be installed)
+test-chaos: setup  ## stop, crash and freeze everything under load (needs PgBouncer and nginx)
 	@$(BIN)/python -m pytest tests/chaos -rP --show-capture=stdout
 
 check: setup  ## linters, types, import layers, migrations: all that needs no Docker
@@ -47,8 +47,8 @@ bench: setup  ## measure against bare Flask + SQLAlchemy; exit 1 when over budge
 	@$(BIN)/python -m bench
 
 lock: setup  ## make requirements*.txt anew from pyproject.toml
-	@$(UV_COMPILE) --upgrade -o requirements.txt
-	@$(UV_COMPILE) --upgrade --group dev --constraint requirements.txt -o requirements-dev.txt
+	@$(UV_COMPILE) --upgrade --group dev -o requirements-dev.txt
+	@$(UV_COMPILE) --upgrade --constraint requirements-dev.txt -o requirements.txt
 
 migration: setup  ## write a revision of what the models have and the schema has not: m="add things"
 	@$(BIN)/python -m service migration "$(m)"

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from service import migrations, passwords, tokens
+from service import migrations, passwords, storage, tokens
 from service.app import create_app
 from service.db import Database, Rows, Statement, run, session
 from service.devservers import Postgres, Redis
 from service.rows import Values
 from service.sessions import Reading
 from service.settings import Settings
+from service.storage import Storage
 from service.users.models import User
 from tests import things
 from tests.people import PASSWORD, Person
+from tests.seaweed import BUCKET, KEY_ID, REGION, SECRET, Seaweed
 
 JWT_SECRET = "a secret of the tests, as long as the longest algorithm would want it to be"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -82,6 +85,10 @@ class RolledBack(Database):
 
     def reading_session(self) -> Session:
         return Reading(self._connection)
+
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        yield self._connection
 
     def fetch(self, statement: Statement, values: Values, stale: bool) -> Rows:
         return run(self._connection, statement, values)
@@ -147,3 +154,35 @@ def bob(app: Flask, password_hash: str) -> Person:
 def charlie(client: FlaskClient) -> FlaskClient:
     """A stranger."""
     return client
+
+
+@pytest.fixture(scope="session")
+def seaweed(folder: Path) -> Iterator[Seaweed]:
+    with Seaweed(folder / "seaweed") as server:
+        yield server
+
+
+def _configure(app: Flask, settings: Settings, endpoint: str) -> Storage:
+    changes = {
+        "s3_bucket": BUCKET,
+        "s3_region": REGION,
+        "s3_endpoint_url": endpoint,
+        "aws_access_key_id": KEY_ID,
+        "aws_secret_access_key": SecretStr(SECRET),
+    }
+    storage.init_app(app, settings.model_copy(update=changes))
+    return app.extensions["storage"]
+
+
+@pytest.fixture
+def bucket(app: Flask, settings: Settings) -> Iterator[Storage]:
+    """A bucket whose server nobody asks."""
+    yield _configure(app, settings, "https://s3.example.com")
+    storage.init_app(app, settings)
+
+
+@pytest.fixture
+def real_bucket(app: Flask, settings: Settings, seaweed: Seaweed) -> Iterator[Storage]:
+    """A bucket of a server that verifies signatures and policies."""
+    yield _configure(app, settings, seaweed.url)
+    storage.init_app(app, settings)

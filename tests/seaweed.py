@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from service.devserver import Server
-from tests.serving import free_port
+from tests.ports import free_port
 
 BUCKET = "uploads-of-tests"
 REGION = "us-east-1"

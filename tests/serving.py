@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import random
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from service import migrations
 from service.devservers import Postgres
 from tests.children import Child
 from tests.conftest import JWT_SECRET, make_settings
+from tests.ports import free_port
 
 
 class Answer(NamedTuple):
@@ -97,11 +97,3 @@ def variables(database_url: str, redis_url: str) -> dict[str, str]:
         "RATE_LIMIT_DEFAULT": "1000000 per hour",
         "RATE_LIMIT_LOGIN": "1000000 per hour",
     }
-
-
-def free_port() -> int:
-    """A free port, below those that outgoing connections get: no client can sit on it meanwhile."""
-    port = random.SystemRandom().randrange(20_000, 32_000)
-    with suppress(OSError), socket.create_server(("", port)):
-        return port
-    return free_port()

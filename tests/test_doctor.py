@@ -13,7 +13,7 @@ from service.__main__ import main
 from service.devservers import Postgres
 from service.settings import Settings
 from tests.conftest import make_settings
-from tests.serving import free_port
+from tests.ports import free_port
 
 SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
 PEER = "10.0.0.1"

@@ -22,7 +22,7 @@ from service.migrations import MigrationError, compare, migrate, read
 from service.settings import ROOT, Settings
 from tests.children import surroundings
 from tests.conftest import FAST, JWT_SECRET, make_settings
-from tests.serving import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 CONFIG = Config(toml_file=ROOT / "pyproject.toml")

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from service.launcher import spawn
-from tests.serving import free_port
+from tests.ports import free_port
 
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage "

@@ -1,6 +1,7 @@
 """Workers and a scheduler of ours, and beside them a naive worker: the control of each fault."""
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -95,7 +96,8 @@ class Plant:
         for child in [child for group in self._children.values() for child in group]:
             child.kill()
         self.app.extensions["handover"].close()
-        self.app.extensions["database"].forget_connections()
+        self.app.extensions["database"].engine.dispose()
+        self.client.close()
 
     def add(self, kind: str) -> Child:
         """One more process of a kind, ready."""
@@ -112,6 +114,15 @@ class Plant:
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self.one(kind).process.pid).children()
         return []
+
+    def signal_all(self, kind: str, number: signal.Signals) -> None:
+        """A signal to a worker and every process below it, whatever group they made of their own:
+        as a platform that stops a container, or systemd a unit."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            parent = psutil.Process(self.one(kind).process.pid)
+            for process in [*parent.children(recursive=True), parent]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
 
     def _make(self, kind: str) -> Child:
         if kind == "naive":

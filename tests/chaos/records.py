@@ -33,10 +33,9 @@ def poison(key: str) -> None:
 
 def naive(key: str, seconds: float = SECONDS) -> None:
     """What is handed to plain RQ after the commit."""
-    time.sleep(seconds / 2)
+    time.sleep(seconds)
     with psycopg.connect(os.environ["RECORDS_URL"]) as connection:
         connection.execute(RECORD.format(kind="naive", key="%s"), (key,))
-    time.sleep(seconds / 2)
 
 
 def naive_poison(key: str) -> None:

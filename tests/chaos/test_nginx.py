@@ -16,7 +16,8 @@ from service.devservers import Postgres, Redis
 from service.launcher import spawn
 from tests.chaos.load import Record
 from tests.chaos.traffic import Traffic
-from tests.serving import Served, free_port, own_database
+from tests.ports import free_port
+from tests.serving import Served, own_database
 from tests.waiting import until
 
 CONNECTIONS = 16

@@ -18,7 +18,8 @@ from service.launcher import spawn
 from tests.chaos.load import Load, Record, figures
 from tests.chaos.traffic import Traffic, assert_right_or_503
 from tests.conftest import make_settings
-from tests.serving import Served, free_port, own_database
+from tests.ports import free_port
+from tests.serving import Served, own_database
 from tests.waiting import until
 
 # Fewer connections to PostgreSQL than clients: each transaction gets another one.

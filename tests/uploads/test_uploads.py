@@ -1,8 +1,7 @@
 """Uploads: the form and the URL of the API, and what a real S3 server makes of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
@@ -10,53 +9,17 @@ from urllib.request import Request, urlopen
 from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
-from pydantic import SecretStr
 
-from service import storage
-from service.settings import Settings
 from service.storage import Storage
 from tests.people import NOBODYS, Person
-from tests.seaweed import BUCKET, KEY_ID, REGION, SECRET, Seaweed
+from tests.seaweed import BUCKET, SECRET
 
 FILE = b"hello"
 UPLOAD = {"filename": "grüße.txt", "content_type": "text/plain", "size": len(FILE)}
 OTHER_KEY = f"uploads/{NOBODYS}/{NOBODYS}"
 
 Answer = tuple[int, Mapping[str, str], bytes]
-
-
-@pytest.fixture(scope="session")
-def seaweed(folder: Path) -> Iterator[Seaweed]:
-    with Seaweed(folder / "seaweed") as server:
-        yield server
-
-
-def _configure(app: Flask, settings: Settings, endpoint: str) -> Storage:
-    changes = {
-        "s3_bucket": BUCKET,
-        "s3_region": REGION,
-        "s3_endpoint_url": endpoint,
-        "aws_access_key_id": KEY_ID,
-        "aws_secret_access_key": SecretStr(SECRET),
-    }
-    storage.init_app(app, settings.model_copy(update=changes))
-    return app.extensions["storage"]
-
-
-@pytest.fixture
-def bucket(app: Flask, settings: Settings) -> Iterator[Storage]:
-    """A bucket whose server nobody asks."""
-    yield _configure(app, settings, "https://s3.example.com")
-    storage.init_app(app, settings)
-
-
-@pytest.fixture
-def real_bucket(app: Flask, settings: Settings, seaweed: Seaweed) -> Iterator[Storage]:
-    """A bucket of a server that verifies signatures and policies."""
-    yield _configure(app, settings, seaweed.url)
-    storage.init_app(app, settings)
 
 
 def ask_for_form(person: Person, **changes: object) -> dict[str, Any]:

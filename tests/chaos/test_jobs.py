@@ -1,0 +1,172 @@
+"""Jobs through every fault: what is committed is done, once; the control, plain RQ, loses some."""
+
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from service.devservers import Postgres, Redis
+from tests.chaos.plant import QUICK, Outcome, Plant, meanwhile
+
+JOBS = 150
+Table = Callable[[str, Outcome], None]
+
+
+@pytest.fixture(scope="module")
+def own_redis(server: Postgres) -> Iterator[Redis]:
+    with Redis(server.folder.parent / "redis-of-jobs") as started:
+        yield started
+
+
+@contextmanager
+def plant_of(server: Postgres, redis: Redis, **more: str) -> Iterator[Plant]:
+    with Plant(server, redis, **{**QUICK, **more}) as built:
+        yield built
+
+
+@pytest.fixture
+def plant(server: Postgres, own_redis: Redis) -> Iterator[Plant]:
+    with plant_of(server, own_redis) as built:
+        yield built
+
+
+def kill_workers(plant: Plant) -> None:
+    """kill -9 of a process that runs jobs, ours and naive, again and again."""
+    for _ in range(8):
+        time.sleep(0.4)
+        for kind in ("worker", "naive"):
+            if running := plant.processes(kind):
+                random.choice(running).kill()
+
+
+def kill_whole_workers(plant: Plant) -> None:
+    """kill -9 of the worker with all its processes: nobody is left to notice."""
+    for _ in range(4):
+        time.sleep(1)
+        for kind in ("worker", "naive"):
+            plant.signal_all(kind, signal.SIGKILL)
+
+
+def stop_workers(plant: Plant) -> None:
+    """SIGTERM to the worker alone."""
+    for _ in range(3):
+        time.sleep(1)
+        for kind in ("worker", "naive"):
+            plant.one(kind).process.send_signal(signal.SIGTERM)
+
+
+def stop_groups(plant: Plant) -> None:
+    """SIGTERM to every process of the worker, as Heroku and systemd do."""
+    for _ in range(6):
+        time.sleep(0.6)
+        for kind in ("worker", "naive"):
+            plant.signal_all(kind, signal.SIGTERM)
+
+
+def freeze_workers(plant: Plant) -> None:
+    """SIGSTOP for longer than the lease, and back."""
+    frozen = [plant.one(kind) for kind in ("worker", "naive")]
+    time.sleep(1)
+    for child in frozen:
+        child.signal_group(signal.SIGSTOP)
+    plant.add("worker")
+    time.sleep(7)
+    for child in frozen:
+        child.signal_group(signal.SIGCONT)
+
+
+def stop_redis(plant: Plant) -> None:
+    """Redis is away for 10 s."""
+    time.sleep(1)
+    plant.redis.stop()
+    time.sleep(10)
+    plant.redis.start()
+
+
+def flush_redis(plant: Plant) -> None:
+    for _ in range(3):
+        time.sleep(1)
+        plant.client.flushall()
+
+
+def crash_redis(plant: Plant) -> None:
+    """Killed, with the last second of its appends lost."""
+    time.sleep(2)
+    plant.redis.kill()
+    lose_the_last_appends(plant.redis)
+    plant.redis.start()
+
+
+def lose_the_last_appends(redis: Redis, share: float = 0.5) -> None:
+    """As if the machine had crashed: what was not on the disk is gone. Half of the file is more
+    than a second's."""
+    for path in (redis.data / "appendonlydir").glob("*.incr.aof"):
+        lines = path.read_bytes()
+        cut = lines.rfind(b"\r\n*", 0, int(len(lines) * share)) + 2
+        path.write_bytes(lines[:cut] if cut > 2 else b"")
+
+
+def replace_redis(plant: Plant) -> None:
+    """Replaced by an empty one."""
+    time.sleep(2)
+    plant.redis.kill()
+    for path in (plant.redis.data / "appendonlydir").glob("*"):
+        path.unlink()
+    plant.redis.start()
+
+
+def restart_postgres(plant: Plant) -> None:
+    time.sleep(1.5)
+    plant.postgres.restart()
+
+
+def cut_connections(plant: Plant) -> None:
+    """All connections of the database end, several times."""
+    for _ in range(4):
+        time.sleep(0.7)
+        with psycopg.connect(plant.postgres.url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+
+
+def kill_relays(plant: Plant) -> None:
+    """kill -9 of the scheduler at random moments; each time hand-overs are lost too."""
+    for _ in range(6):
+        time.sleep(random.uniform(0.2, 0.8))
+        plant.client.flushall()
+        plant.one("scheduler").signal_group(signal.SIGKILL)
+
+
+FAULTS: dict[Callable[[Plant], None], float] = {
+    kill_workers: 30,
+    kill_whole_workers: 30,
+    stop_workers: 30,
+    stop_groups: 30,
+    freeze_workers: 40,
+    stop_redis: 40,
+    flush_redis: 30,
+    crash_redis: 30,
+    replace_redis: 30,
+    restart_postgres: 30,
+    cut_connections: 30,
+    kill_relays: 40,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_no_job_is_lost_or_done_twice(
+    fault: Callable[[Plant], None], plant: Plant, jobs_table: Table
+) -> None:
+    with meanwhile(lambda: fault(plant)):
+        plant.produce(JOBS, pause=0.02)
+    outcome = plant.outcome(plant.settle(FAULTS[fault]))
+    jobs_table(fault.__name__.replace("_", " "), outcome)
+    assert outcome.stuck == 0
+    assert (outcome.ours.lost, outcome.ours.twice, outcome.ghosts) == (0, 0, 0)
+    assert outcome.ours.jobs > JOBS // 2

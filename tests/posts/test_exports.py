@@ -1,0 +1,189 @@
+"""Exports: a job that writes a user's posts into a file, and where to fetch that."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from service.devservers import Postgres, Redis
+from service.posts import jobs
+from service.settings import ROOT
+from service.storage import LocalFiles, Storage
+from tests.children import surroundings
+from tests.people import NOBODYS, Person
+from tests.serving import own_database, variables
+from tests.working import work
+
+
+@pytest.fixture
+def files(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalFiles:
+    """A folder of the test's own in the place of a bucket."""
+    found = LocalFiles(tmp_path)
+    monkeypatch.setitem(app.extensions, "files", found)
+    return found
+
+
+def write(person: Person, title: str, body: str = "A body.") -> None:
+    assert person.post("/api/posts", json={"title": title, "body": body}).status_code == 201
+
+
+def exported(person: Person, app: Flask) -> dict[str, Any]:
+    """The job of an export that has run."""
+    asked = person.post("/api/posts/exports")
+    assert asked.status_code == 202
+    work(app)
+    return person.get(asked.headers["Location"]).get_json()
+
+
+def download(person: Person, job: dict[str, Any]) -> bytes:
+    with person.get(job["result"]["url"]) as response:
+        assert response.headers["Content-Disposition"] == "attachment; filename=posts.csv"
+        return response.data
+
+
+def rows(raw: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(raw.decode())))
+
+
+def test_who_asks_is_told_where_to_look(alice: Person, app: Flask, files: LocalFiles) -> None:
+    asked = alice.post("/api/posts/exports")
+    job = asked.get_json()
+    assert asked.headers["Location"] == f"/api/jobs/{job['id']}"
+    assert job == alice.get(asked.headers["Location"]).get_json()
+    assert (job["status"], job["result"], job["error"]) == ("queued", None, None)
+
+
+def test_the_file_has_the_own_posts_the_oldest_first(
+    alice: Person, bob: Person, app: Flask, files: LocalFiles
+) -> None:
+    write(alice, "one", 'with "quotes", commas\nand lines')
+    write(bob, "not alice's")
+    write(alice, "two")
+    job = exported(alice, app)
+    assert (job["status"], job["result"]["posts"]) == ("succeeded", 2)
+    head, *found = rows(download(alice, job))
+    assert head == ["id", "title", "body", "created_at", "updated_at"]
+    assert [row[1:3] for row in found] == [
+        ["one", 'with "quotes", commas\nand lines'],
+        ["two", "A body."],
+    ]
+
+
+def test_nothing_in_it_is_a_formula(alice: Person, app: Flask, files: LocalFiles) -> None:
+    for title in ("=1+1", "+1", "-1", "@a", "1-1"):
+        write(alice, title)
+    job = exported(alice, app)
+    titles = [row[1] for row in rows(download(alice, job))[1:]]
+    assert titles == ["'=1+1", "'+1", "'-1", "'@a", "1-1"]
+
+
+def test_pages_are_put_together(
+    alice: Person, app: Flask, files: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PAGE", 2)
+    for number in range(5):
+        write(alice, str(number))
+    job = exported(alice, app)
+    assert [row[1] for row in rows(download(alice, job))[1:]] == list("01234")
+    assert job["progress"] == 99
+
+
+def test_who_has_no_posts_gets_an_empty_file(alice: Person, app: Flask, files: LocalFiles) -> None:
+    job = exported(alice, app)
+    assert len(rows(download(alice, job))) == 1
+
+
+def test_an_export_is_its_owners_alone(
+    alice: Person, bob: Person, app: Flask, files: LocalFiles
+) -> None:
+    job = exported(alice, app)
+    assert bob.get(job["result"]["url"]).status_code == 404
+    assert alice.client.get(job["result"]["url"]).status_code == 401
+    assert alice.get(f"/api/posts/exports/{NOBODYS}").status_code == 404
+
+
+def test_an_export_that_has_not_ended_has_no_file(
+    alice: Person, app: Flask, files: LocalFiles
+) -> None:
+    id = UUID(alice.post("/api/posts/exports").get_json()["id"])
+    assert alice.get(f"/api/posts/exports/{id}").status_code == 404
+
+
+def test_without_a_bucket_there_are_no_exports(
+    alice: Person, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.extensions, "files", None)
+    answer = alice.post("/api/posts/exports")
+    assert (answer.status_code, answer.get_json()["detail"]) == (503, "exports are not configured")
+
+
+def test_with_a_bucket_the_file_lies_there(alice: Person, app: Flask, real_bucket: Storage) -> None:
+    write(alice, "in the bucket")
+    job = exported(alice, app)
+    link = alice.get(job["result"]["url"])
+    assert (link.status_code, job["status"]) == (302, "succeeded")
+    with urlopen(link.headers["Location"]) as answer:
+        assert rows(answer.read())[1][1] == "in the bucket"
+        assert "posts.csv" in answer.headers["Content-Disposition"]
+
+
+def test_a_bucket_that_refuses_the_file_fails_the_attempt(
+    alice: Person, app: Flask, real_bucket: Storage
+) -> None:
+    real_bucket._secret = "wrong"
+    assert exported(alice, app)["status"] == "retrying"
+
+
+EXPORT = """
+import json, resource, sys
+from uuid import uuid4
+from service.app import create_app
+from service.db import session
+from service.outbox import enqueue
+from service.posts.jobs import export
+from service.storage import LocalFiles
+from service.users.models import User
+from sqlalchemy import text
+from tests.working import work, job
+
+app = create_app()
+app.extensions["files"] = LocalFiles(__import__("pathlib").Path(sys.argv[1]))
+def peak(count):
+    with app.app_context():
+        user = User(email=f"{uuid4()}@example.com", password_hash="")
+        session.add(user)
+        session.flush()
+        session.execute(text(
+            "INSERT INTO posts (id, author_id, title, body)"
+            " SELECT gen_random_uuid(), :user, 'A title', repeat('Lorem ipsum ', 20)"
+            " FROM generate_series(1, :count)"
+        ), {"user": user.id, "count": count})
+        id = enqueue(session, export, user.id)
+        session.commit()
+    work(app)
+    assert job(app, id).status == "succeeded", job(app, id).error
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([peak(2_000), peak(100_000)]))
+"""
+
+
+def test_memory_is_flat_for_a_hundred_thousand_posts(
+    postgres: Postgres, redis_server: Redis, tmp_path: Path
+) -> None:
+    url = own_database(postgres)
+    env = {**surroundings(), **variables(url, redis_server.url), "LOG_LEVEL": "ERROR"}
+    command = [sys.executable, "-c", EXPORT, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    small, large = json.loads(ended.stdout)
+    assert large < small * 1.1
+    (file,) = [f for f in tmp_path.rglob("*.csv") if f.stat().st_size > 20_000_000]
+    assert file.read_bytes().count(b"A title") == 100_000

@@ -1,0 +1,362 @@
+"""The worker and the scheduler as processes: what they run, how they stop, who watches them."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psutil
+import psycopg
+import pytest
+from flask import Flask
+from redis import Redis as Client
+from rq import Worker as RQWorker
+
+from service import healthcheck, pulse
+from service.__main__ import main
+from service.app import create_app
+from service.db import session
+from service.devservers import Postgres, Redis
+from service.outbox import FAILED, RETRYING, RUNNING, SUCCEEDED, Job, enqueue
+from service.queue import job
+from service.settings import Settings
+from tests.children import Logs
+from tests.conftest import make_settings
+from tests.serving import own_database, variables
+from tests.waiting import until
+from tests.working import job as job_of
+
+RUN = "import sys, tests.test_worker; from service.__main__ import main; sys.exit(main({!r}))"
+
+
+@job()
+def tell_pid() -> dict[str, int]:
+    return {"pid": os.getpid()}
+
+
+@job(attempts=1)
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@job(attempts=1, timeout=1)
+def take_too_long() -> None:
+    time.sleep(30)
+
+
+@job(attempts=2, backoff=0.1)
+def poison() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job()
+def swallow_memory() -> dict[str, int]:
+    _ = bytearray(120 * 2**20)
+    return {"pid": os.getpid()}
+
+
+@job(queue="high")
+def be_important() -> None: ...
+
+
+@job(queue="low")
+def be_unimportant() -> None: ...
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres: Postgres) -> str:
+    return own_database(postgres)
+
+
+@pytest.fixture(scope="module")
+def redis_url(redis_server: Redis) -> str:
+    return f"{redis_server.url[:-1]}3"
+
+
+@pytest.fixture(scope="module")
+def app(database_url: str, redis_url: str) -> Iterator[Flask]:
+    made = create_app(make_settings(database_url, redis_url))
+    yield made
+    made.extensions["handover"].close()
+    made.extensions["database"].engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def own(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
+    """An app whose jobs only the worker takes that a test starts."""
+    made = create_app(make_settings(own_database(postgres), f"{redis_server.url[:-1]}4"))
+    yield made
+    made.extensions["handover"].close()
+    made.extensions["database"].engine.dispose()
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Client]:
+    with Client.from_url(redis_url) as opened:
+        opened.flushdb()
+        yield opened
+
+
+@contextmanager
+def process(app: Flask, command: str, *arguments: str, **more: str) -> Iterator[Logs]:
+    """A worker or scheduler that knows the jobs of this file."""
+    found: Settings = app.extensions["settings"]
+    urls = [url.get_secret_value() for url in (found.database_url, found.redis_url)]
+    env = {**variables(*urls), "WORKER_CONCURRENCY": "1", **more}
+    with Logs(["-c", RUN.format([command, *arguments])], env, f"{command} started") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def worker(app: Flask) -> Iterator[Logs]:
+    with process(app, "worker") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def scheduler(app: Flask) -> Iterator[Logs]:
+    with process(app, "scheduler") as started:
+        yield started
+
+
+def enqueued(app: Flask, function: Any, *args: Any) -> UUID:
+    with app.app_context():
+        id = enqueue(session, function, *args)
+        session.commit()
+        return id
+
+
+def ended(app: Flask, id: UUID) -> Job:
+    until(lambda: job_of(app, id).status in (SUCCEEDED, FAILED), seconds=30)
+    return job_of(app, id)
+
+
+def result(job: Job) -> Any:
+    assert job.status == SUCCEEDED, job.error
+    return __import__("json").loads(job.result or "null")
+
+
+def test_a_job_runs_in_a_child_that_was_there_before(app: Flask, worker: Logs) -> None:
+    pids = {result(ended(app, enqueued(app, tell_pid)))["pid"] for _ in range(3)}
+    children = {child.pid for child in psutil.Process(worker.process.pid).children()}
+    assert pids == children
+
+
+def test_its_log_line_has_the_request_and_how_long_it_waited(
+    app: Flask, client: Client, worker: Logs
+) -> None:
+    answer = app.test_client().post(
+        "/api/users",
+        json={"email": "dora@example.com", "password": "long enough to be good"},
+        headers={"X-Request-ID": "the-request"},
+    )
+    assert answer.status_code == 201
+    event = until(lambda: [e for e in worker.events("job") if "welcome" in e["function"]])[-1]
+    assert (event["request_id"], event["attempt"]) == ("the-request", 1)
+    assert event["waited_ms"] >= 0 and event["duration_ms"] >= 0
+
+
+def test_a_time_out_ends_the_attempt_and_not_the_worker(app: Flask, worker: Logs) -> None:
+    failed = ended(app, enqueued(app, take_too_long))
+    assert failed.error == ("JobTimeoutException: Task exceeded maximum timeout value (1 seconds)")
+    assert ended(app, enqueued(app, tell_pid)).status == SUCCEEDED
+
+
+def test_a_poison_job_fails_after_its_attempts_and_takes_nobody_with_it(
+    app: Flask, worker: Logs, scheduler: Logs
+) -> None:
+    failed = ended(app, enqueued(app, poison))
+    assert (failed.status, failed.attempts) == (FAILED, 2)
+    assert failed.error == "WorkerDied: the process that ran it died: killed by SIGKILL"
+    assert ended(app, enqueued(app, tell_pid)).status == SUCCEEDED
+    assert worker.process.poll() is None
+
+
+def test_rq_sees_its_workers_and_can_suspend_them(app: Flask, client: Client, worker: Logs) -> None:
+    (found,) = until(lambda: RQWorker.all(connection=client))
+    (child,) = psutil.Process(worker.process.pid).children()
+    assert (found.pid, found.queue_names()) == (child.pid, ["high", "default", "low"])
+    assert client.ttl(found.key) <= 30
+
+
+def test_what_is_no_job_is_left_out(app: Flask, client: Client, worker: Logs) -> None:
+    """Whoever can write to Redis cannot run anything."""
+    client.rpush("rq:queue:high", "no-uuid", b"\xff", "01890a5d-ac96-774b-bcce-b302099a8057")
+    assert ended(app, enqueued(app, tell_pid)).status == SUCCEEDED
+    until(lambda: len(worker.events("there is something in the queue that is no job")) >= 2)
+
+
+def test_a_growing_process_is_replaced_after_its_job(own: Flask) -> None:
+    with process(own, "worker", WORKER_MEMORY=str(140 * 2**20)) as small:
+        first = result(ended(own, enqueued(own, swallow_memory)))["pid"]
+        until(lambda: small.events("worker has grown too large and makes room for a new one"))
+        assert result(ended(own, enqueued(own, tell_pid)))["pid"] != first
+
+
+def test_queues_have_an_order_and_may_be_chosen(own: Flask) -> None:
+    low, default, high = (
+        enqueued(own, function) for function in (be_unimportant, tell_pid, be_important)
+    )
+    until(
+        lambda: (
+            own.extensions["redis"].llen("rq:queue:low")
+            and own.extensions["redis"].llen("rq:queue:default")
+        )
+    )
+    until(lambda: own.extensions["redis"].llen("rq:queue:high"))
+    with process(own, "worker", "--queues", "high,low"):
+        times = [ended(own, id).started_at for id in (high, low)]
+        assert times == sorted(times, key=lambda time: time or datetime.min.replace(tzinfo=UTC))
+        assert job_of(own, default).status == "queued"
+
+
+@pytest.mark.parametrize("whom", ["the worker", "all of them"])
+def test_sigterm_lets_the_job_that_runs_finish(own: Flask, whom: str) -> None:
+    with process(own, "worker") as stopped:
+        id = enqueued(own, sleep, 1.5)
+        until(lambda: job_of(own, id).status == RUNNING)
+        family = psutil.Process(stopped.process.pid).children()
+        for each in family if whom == "all of them" else ():
+            each.send_signal(signal.SIGTERM)
+        assert stopped.stop() == 0
+    assert (job_of(own, id).status, job_of(own, id).attempts) == (SUCCEEDED, 1)
+    assert not any(map(psutil.Process.is_running, family))
+
+
+def test_a_job_that_does_not_finish_within_the_grace_goes_back(own: Flask) -> None:
+    with process(own, "worker", SHUTDOWN_GRACE="2s") as stopped:
+        id = enqueued(own, sleep, 30)
+        until(lambda: job_of(own, id).status == RUNNING)
+        assert stopped.stop() == 0
+    back = job_of(own, id)
+    assert (back.status, back.attempts) == (RETRYING, 0)
+    assert back.error == "Interrupted: the worker had to stop"
+
+
+def test_without_redis_a_worker_waits_and_goes_on(
+    app: Flask, database_url: str, folder: Path
+) -> None:
+    with Redis(folder / "redis-of-a-worker") as own:
+        made = create_app(make_settings(database_url, own.url))
+        with process(made, "worker") as waiting:
+            assert ended(made, enqueued(made, tell_pid)).status == SUCCEEDED
+            (child,) = psutil.Process(waiting.process.pid).children()
+            own.stop()
+            until(lambda: waiting.events("Redis does not answer"))
+            own.start()
+            assert result(ended(made, enqueued(made, tell_pid)))["pid"] == child.pid
+        made.extensions["handover"].close()
+        made.extensions["database"].engine.dispose()
+
+
+# Scheduler.
+
+
+def test_the_scheduler_hands_over_what_nobody_did(
+    app: Flask, client: Client, worker: Logs, scheduler: Logs
+) -> None:
+    with app.app_context():
+        id = enqueue(session, tell_pid, delay=timedelta(seconds=0.1))
+        session.commit()
+    assert ended(app, id).status == SUCCEEDED
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_another_scheduler_takes_over_within_ten_seconds(
+    app: Flask, scheduler: Logs, number: signal.Signals
+) -> None:
+    """Though the first one is frozen and its connection stays open."""
+    database = app.extensions["settings"].database_url.get_secret_value()
+    with psycopg.connect(database.replace("+psycopg", "")) as connection:
+        (url,) = [f"{database.rpartition('/')[0]}/leaders_{number.name.lower()}"]
+        connection.autocommit = True
+        connection.execute(f"CREATE DATABASE leaders_{number.name.lower()}")
+    main_like = {"DATABASE_URL": url.replace("+psycopg", "")}
+    with process(app, "scheduler", **main_like) as first:
+        until(lambda: first.events("scheduler leads"))
+        with process(app, "scheduler", **main_like) as second:
+            until(lambda: second.events("scheduler started"))
+            time.sleep(0)  # it has asked for the lock by the time the first one is gone
+            assert not second.events("scheduler leads")
+            first.process.send_signal(number)
+            start = time.monotonic()
+            until(lambda: second.events("scheduler leads"), seconds=15)
+            assert time.monotonic() - start < 10
+            first.signal_group(signal.SIGKILL)
+
+
+# healthcheck.
+
+
+def check(app: Flask, process: str) -> int:
+    return healthcheck.run(app.extensions["settings"], process)
+
+
+def test_who_is_not_there_is_not_healthy(
+    app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
+    assert (check(app, "worker"), check(app, "scheduler")) == (1, 1)
+    assert "worker does not run on this machine" in capsys.readouterr().err
+
+
+def test_a_worker_that_hangs_is_not_healthy(
+    app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
+    with pulse.beating("worker") as beat:
+        beat()
+        assert check(app, "worker") == 0
+        (file,) = tmp_path.iterdir()
+        os.utime(file, (time.time() - 60,) * 2)
+        assert check(app, "worker") == 1
+    assert "hangs: its last sign of life is 60 s old" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_leaves_jobs_waiting_is_not_healthy(
+    app: Flask,
+    client: Client,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
+    with pulse.beating("worker"):
+        with app.app_context():
+            id = enqueue(session, tell_pid, delay=timedelta(hours=1))
+            job = session.get(Job, id)
+            assert job is not None
+            job.queued_at = datetime.now(UTC) - timedelta(hours=1)
+            session.commit()
+        assert check(app, "worker") == 1
+        assert "leaves jobs waiting: the oldest for 3600 s, of 900" in capsys.readouterr().err
+        nowhere = make_settings("postgresql+psycopg://127.0.0.1:1/x", "redis://127.0.0.1:1/0")
+        assert healthcheck.run(nowhere, "worker") == 0
+        assert "the database was not asked" in capsys.readouterr().err
+        with app.app_context():
+            session.delete(session.get(Job, id))
+            session.commit()
+
+
+def test_running_processes_are_healthy(app: Flask, worker: Logs, scheduler: Logs) -> None:
+    assert (check(app, "worker"), check(app, "scheduler")) == (0, 0)
+
+
+def test_a_folder_of_somebody_else_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(PermissionError):
+        pulse.folder()
+
+
+def test_an_unknown_queue_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["worker", "--queues", "high,urgent"])
+    assert "there is no queue 'urgent': they are high, default, low" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+"""Runs the jobs that wait, here and now, as a worker would: for tests of what jobs do."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from flask import Flask
+from sqlalchemy import select
+
+from service import db, outbox
+from service.attempt import perform
+from service.db import session
+from service.outbox import QUEUED, Claim, Job
+
+LEASE = timedelta(seconds=20)
+
+
+def claim(app: Flask, id: UUID, worker: str = "a worker") -> Claim | None:
+    with app.app_context(), db.apart() as connection:
+        return outbox.claim(connection, id, worker, LEASE)
+
+
+def work(app: Flask) -> int:
+    """Run all jobs that are queued, the oldest first; return how many."""
+    with app.app_context():
+        ids = session.scalars(select(Job.id).where(Job.status == QUEUED).order_by(Job.id)).all()
+    for id in ids:
+        if (found := claim(app, id)) is not None:
+            perform(app, found)
+    return len(ids)
+
+
+def job(app: Flask, id: UUID) -> Job:
+    """A job as it is now."""
+    with app.app_context():
+        found = session.get(Job, id)
+        assert found is not None
+        return found
