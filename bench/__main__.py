@@ -10,6 +10,7 @@ from dataclasses import asdict
 from bench import measure, report
 from bench.cells import CELLS
 from bench.client import LoadError
+from bench.jobs import measure as jobs
 from bench.measure import Samples
 from bench.profile import profile
 from bench.server import ServerError
@@ -18,7 +19,7 @@ from bench.world import World, built
 
 # Many short rounds: on a busy machine 15 of 400 requests gave ±10 %, 40 of 150 gave ±4 %.
 ROUNDS, REQUESTS = 40, 150
-PARTS = (*(cell.name for cell in CELLS), "start", "memory")
+PARTS = (*(cell.name for cell in CELLS), "start", "memory", "enqueue", "jobs")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,6 +67,16 @@ def measured(world: World, options: argparse.Namespace) -> list[Samples]:
     return samples
 
 
+def measured_jobs(world: World, options: argparse.Namespace) -> list[report.Row]:
+    parts, share = options.only or PARTS, 4 if options.quick else 1
+    rows = []
+    if "enqueue" in parts and not options.control:
+        rows += jobs.enqueuing(world, max(1, options.rounds // share), options.requests)
+    if "jobs" in parts and not options.control:
+        rows += jobs.throughput(world, max(1, jobs.ROUNDS // share))
+    return rows
+
+
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -75,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
             cell = next(c for c in CELLS if c.name == options.cell)
             print(profile(world, variant, cell, options.requests, options.lines))
             return 0
-        figures = report.rows(measured(world, options))
+        figures = report.rows(measured(world, options)) + measured_jobs(world, options)
         machine = report.machine(world.postgres_version)
     if options.json:
         print(json.dumps({"machine": machine, "figures": [asdict(f) for f in figures]}, indent=2))

@@ -54,7 +54,7 @@ class Script:
         self._open: set[Any] = set()
         weakref.finalize(self, _disconnect, self._open)
 
-    def __call__(self, keys: Sequence[str], arguments: Sequence[int]) -> list[int]:
+    def __call__(self, keys: Sequence[str], arguments: Sequence[int | str]) -> Any:
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             try:
@@ -65,7 +65,7 @@ class Script:
         self._open.add(connection)
         return self._call(connection, keys, arguments)
 
-    def _call(self, connection: Any, keys: Sequence[str], arguments: Sequence[int]) -> list[int]:
+    def _call(self, connection: Any, keys: Sequence[str], arguments: Sequence[int | str]) -> Any:
         try:
             return self._ask(connection, "EVALSHA", self._hash, len(keys), *keys, *arguments)
         except NoScriptError:  # a Redis that is new or was emptied
@@ -76,9 +76,9 @@ class Script:
             connection.disconnect()
             raise
 
-    def _ask(self, connection: Any, *command: str | int) -> list[int]:
+    def _ask(self, connection: Any, *command: str | int) -> Any:
         connection.send_packed_command(connection.pack_command(*command), check_health=False)
-        return cast(list[int], connection.read_response())
+        return connection.read_response()
 
 
 def _disconnect(connections: Iterable[Any]) -> None:

@@ -18,6 +18,9 @@ MAY_IMPORT_APP = ("__main__", "demo", "scheduler", "wsgi", "worker")
 LATE = {
     ("gunicorn.conf.py", "prometheus_client"): "is fixed at import to the folder that is set here",
     ("service/app.py", "flask_cors"): "optional; 60 µs a request",
+    ("service/mail.py", "email"): "with smtplib 30 ms, that only a worker needs to pay",
+    ("service/mail.py", "smtplib"): "see above",
+    ("service/mail.py", "ssl"): "see above",
     ("service/migrations.py", "alembic"): "0.3 s that only a migration needs to pay",
     ("service/ports.py", "psutil"): "a development dependency, missing in production",
     ("service/reports.py", "sentry_sdk"): "optional; 0.15 s and 15 MB",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from service.settings import ROOT
-from tests.serving import surroundings
+from tests.children import surroundings
 
 # Everything of a request that says who sent it, or what. Given as arguments, for a report shows
 # the lines of the source.

@@ -132,7 +132,7 @@ def test_the_message_is_a_table_and_shows_no_secret(load: object) -> None:
     short = {"JWT_SECRET": SECRET[:20], "METRICS_TOKEN": SECRET[:20]}
     with pytest.raises(SettingsError) as caught:
         load(**secrets | short, PORT="x")
-    assert str(caught.value).splitlines()[0] == "The environment is not valid: 7 problems."
+    assert str(caught.value).splitlines()[0] == "The environment is not valid: 8 problems."
     assert "  JWT_SECRET            must have at least 32 characters" in str(caught.value)
     assert SECRET[:20] not in "".join(traceback.format_exception(caught.value))
 
