@@ -3,11 +3,12 @@
 from alembic import context
 from sqlalchemy import Connection, NullPool, create_engine
 
+from service import effects, recurring
 from service.app import FEATURES
 from service.db import Model
 from service.settings import Settings
 
-assert FEATURES  # importing them is what puts their tables into the metadata
+TABLES = (FEATURES, effects, recurring)  # importing them puts their tables into the metadata
 
 
 def run(connection: Connection) -> None:

@@ -24,10 +24,16 @@ def web(_: argparse.Namespace) -> None:
 
 def worker(arguments: argparse.Namespace) -> int:
     """run jobs (processes: WORKER_CONCURRENCY)"""
-    from service import worker
-    from service.settings import Settings
+    import tempfile
 
-    return worker.run(Settings.load(), arguments.queues)
+    from service.settings import Settings, share_metrics
+
+    settings = Settings.load()
+    with tempfile.TemporaryDirectory(prefix="service-metrics-", ignore_cleanup_errors=True) as name:
+        share_metrics(name)
+        from service import worker
+
+        return worker.run(settings, arguments.queues)
 
 
 def scheduler(_: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 
+SCHEDULER_LOCK = 0x73636865  # the key of the advisory lock: "sche", the same for all versions
 DEADLINE = 1.5  # seconds that a page waits for a probe
 FRESH = 1.0  # seconds that an answer is used again
 
@@ -133,6 +134,23 @@ def ask_migrations(settings: Settings) -> Status:
         return "behind" if migrations.state(connection) == "behind" else "up"
 
 
+def ask_worker(client: Any) -> Status:
+    """Whether RQ knows of a worker: each is announced anew every few seconds, and expires."""
+    names = client.smembers("rq:workers")
+    return "up" if names and client.exists(*names) else "down"
+
+
+def ask_scheduler(settings: Settings) -> Status:
+    """Whether somebody leads, who holds this lock then."""
+    with _connect(settings) as connection:
+        query = """
+            SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+            WHERE locktype = 'advisory' AND objid = %s AND datname = current_database()
+        """
+        found = connection.execute(query, (SCHEDULER_LOCK,)).fetchone()
+    return "up" if found and found[0] else "down"
+
+
 def _connect(settings: Settings) -> Connection:
     url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
     address = url.render_as_string(hide_password=False)
@@ -151,6 +169,8 @@ def init_app(app: Flask, settings: Settings) -> None:
             "database": Probe("database", lambda: ask_database(settings)),
             "migrations": Probe("migrations", lambda: ask_migrations(settings)),
             "redis": Probe("redis", lambda: "up" if client.ping() else "down"),
+            "worker": Probe("worker", lambda: ask_worker(client)),
+            "scheduler": Probe("scheduler", lambda: ask_scheduler(settings)),
         }
     )
     app.extensions["health"] = health

@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service import backlog
 from service.errors import Unauthorized
 from service.settings import Settings
 
@@ -105,6 +106,14 @@ def expose() -> bytes:
     return generate_latest(registry)
 
 
+def is_allowed(settings: Settings, authorization: str) -> bool:
+    """Whether an Authorization header has the token, if there is one."""
+    if (token := settings.metrics_token) is None:
+        return True
+    expected = f"Bearer {token.get_secret_value()}".encode()
+    return hmac.compare_digest(authorization.encode(), expected)
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     token = settings.metrics_token
     BUILD_INFO.labels(settings.commit_sha).set(1)
@@ -113,9 +122,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     def metrics() -> Response:
         if token is None and settings.is_production:
             abort(404)
-        if token is not None:
-            expected = f"Bearer {token.get_secret_value()}".encode()
-            given = request.headers.get("Authorization", "").encode()
-            if not hmac.compare_digest(given, expected):
-                raise Unauthorized("The metrics need their token: Authorization: Bearer.")
-        return Response(expose(), content_type=CONTENT_TYPE_LATEST)
+        if not is_allowed(settings, request.headers.get("Authorization", "")):
+            raise Unauthorized("The metrics need their token: Authorization: Bearer.")
+        return Response(expose() + backlog.expose(settings), content_type=CONTENT_TYPE_LATEST)

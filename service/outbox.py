@@ -63,6 +63,7 @@ class Job(Model):
         # What the relay looks for; what is finished, which is most, is not in it.
         Index(None, "due_at", postgresql_where=text(_UNFINISHED)),
         Index(None, "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+        Index(None, "function", postgresql_where=text("status = 'failed'")),
     )
 
     function: Mapped[str]

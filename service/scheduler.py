@@ -13,16 +13,16 @@ from flask import Flask
 from redis import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from service import pulse, queue, recurring, relay, reports
+from service import exporter, pulse, queue, recurring, relay, reports
 from service.app import create_app
 from service.db import Database
+from service.health import SCHEDULER_LOCK
 from service.leader import Leader
 from service.redis import make_client
 from service.settings import Settings
 
 log = structlog.get_logger()
 
-LOCK = 0x73636865  # the key of the advisory lock: "sche" in ASCII, the same for all versions
 PAUSE = 1.0  # seconds between two sweeps
 TICK_EVERY = 5.0  # seconds between two looks at the cron lines
 REDIS_TIMEOUT = 5  # seconds: the lists of waiting ids may be long
@@ -36,7 +36,7 @@ class Scheduler:
         self._database: Database = app.extensions["database"]
         self._client = make_client(settings, socket_timeout=REDIS_TIMEOUT)
         self._again_after = settings.outbox_recheck
-        self._leader = Leader(settings, LOCK)
+        self._leader = Leader(settings, SCHEDULER_LOCK)
         self._led = False
         self._ticked_at = float("-inf")
         self._stop = threading.Event()
@@ -87,4 +87,6 @@ class Scheduler:
 
 
 def run(settings: Settings) -> int:
-    return Scheduler(create_app(settings, "scheduler"), settings).run()
+    app = create_app(settings, "scheduler")
+    exporter.serve_in_background(settings)
+    return Scheduler(app, settings).run()

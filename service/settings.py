@@ -204,6 +204,9 @@ class Settings(BaseSettings):
     metrics_token: StrongSecret | None = Field(
         None, description="Bearer token of /metrics, which is 404 in production without one."
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Where worker and scheduler serve /metrics, if at all."
+    )
 
     # --- Uploads -------------------------------------------------------------------------
     s3_bucket: str | None = Field(None, description="Uploads answer 503 without it.")
@@ -294,6 +297,14 @@ class Settings(BaseSettings):
         if problems:
             raise SettingsError(problems)
         return found
+
+
+def share_metrics(folder: str) -> None:
+    """Have the processes that are forked from this one add up their metrics, in this folder.
+
+    Before service.metrics is imported, whose library looks for it then.
+    """
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
 
 
 def settings() -> Settings:

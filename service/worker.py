@@ -20,10 +20,11 @@ from select import select
 
 import structlog
 from flask import Flask
+from prometheus_client import multiprocess
 from redis import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from service import outbox, pulse, reports, server
+from service import exporter, outbox, pulse, reports, server
 from service.app import create_app
 from service.board import Board, Slot
 from service.consumer import Consumer
@@ -86,6 +87,7 @@ class Crew:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake up
+        exporter_pid = self._fork_exporter()
         log.info("worker started", processes=len(self._children), queues=list(self._queues))
         with pulse.beating("worker") as beat:
             while not self._stopping:
@@ -93,7 +95,27 @@ class Crew:
                 self._look_after_them()
                 beat()
                 self._sleep(TICK)
-            return self._wind_up()
+            try:
+                return self._wind_up()
+            finally:
+                if exporter_pid:
+                    os.kill(exporter_pid, signal.SIGKILL)
+
+    def _fork_exporter(self) -> int:
+        """A process that serves /metrics, apart from us: a thread would not go well with forks."""
+        if (port := self._settings.metrics_port) is None:
+            return 0
+        server = exporter.make_server(self._settings, port)
+        if pid := os.fork():
+            server.server_close()
+            return pid
+        parent = os.getppid()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # its parent ends it, after the last job
+        server.service_actions = lambda: os._exit(0) if os.getppid() != parent else None  # type: ignore[method-assign]
+        server.serve_forever()
+        os._exit(0)
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -161,6 +183,7 @@ class Crew:
 
     def _buried(self, child: Child, code: int) -> None:
         """Note the end of a child, and when the next one is to take its place."""
+        multiprocess.mark_process_dead(child.pid)  # type: ignore[no-untyped-call]
         child.pid = 0
         lived = time.monotonic() - child.started
         child.pause = 0 if lived > LONGEST_PAUSE else min(max(child.pause * 2, 0.1), LONGEST_PAUSE)

@@ -44,12 +44,14 @@ def ready(client: FlaskClient) -> tuple[int, dict[str, str]]:
     return response.status_code, response.json
 
 
-def test_all_is_up(settings: Settings) -> None:
+def test_with_nobody_to_run_jobs_the_service_is_degraded_and_ready(settings: Settings) -> None:
+    """With a worker and a scheduler it is healthy: tests/test_worker.py."""
     with client_of(settings) as client:
         assert client.get(LIVE).json == {"status": "alive"}
         assert ready(client) == (200, {"status": "ready"})
         up = {"database": "up", "migrations": "up", "redis": "up"}
-        assert parts(client) == (200, "healthy", up)
+        nobody = {"worker": "down", "scheduler": "down"}
+        assert parts(client) == (200, "degraded", up | nobody)
 
 
 def test_health_says_when_how_long_and_which_version(settings: Settings) -> None:

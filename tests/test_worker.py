@@ -1,6 +1,7 @@
 """The worker and the scheduler as processes: what they run, how they stop, who watches them."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -8,14 +9,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 from uuid import UUID
 
 import psutil
 import psycopg
 import pytest
 from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis as Client
 from rq import Worker as RQWorker
+from sqlalchemy import delete
 
 from service import healthcheck, pulse
 from service.__main__ import main
@@ -27,11 +32,19 @@ from service.queue import job
 from service.settings import Settings
 from tests.children import Logs
 from tests.conftest import make_settings
+from tests.ports import free_port
 from tests.serving import own_database, variables
 from tests.waiting import until
 from tests.working import job as job_of
 
-RUN = "import sys, tests.test_worker; from service.__main__ import main; sys.exit(main({!r}))"
+RUN = """
+import os, sys, tempfile
+folder = tempfile.TemporaryDirectory()
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name  # before the jobs of this file are imported
+import tests.test_worker
+from service.__main__ import main
+sys.exit(main({!r}))
+"""
 
 
 @job()
@@ -288,6 +301,78 @@ def test_another_scheduler_takes_over_within_ten_seconds(
             until(lambda: second.events("scheduler leads"), seconds=15)
             assert time.monotonic() - start < 10
             first.signal_group(signal.SIGKILL)
+
+
+def test_with_both_the_service_is_healthy(app: Flask, worker: Logs, scheduler: Logs) -> None:
+    health = app.test_client()
+
+    def checks() -> dict[str, Any]:
+        answer: dict[str, Any] = health.get("/health").get_json()
+        return answer
+
+    until(lambda: checks()["status"] == "healthy")
+    assert {"worker", "scheduler"} < set(checks()["checks"])
+
+
+def samples(port: int, token: str = "") -> dict[str, float]:
+    """What a worker or scheduler serves, by name and labels."""
+    request = Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": token})
+    with urlopen(request, timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        return {
+            f"{sample.name} {' '.join(sample.labels.values())}": sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+
+def test_a_worker_and_a_scheduler_serve_their_metrics(own: Flask) -> None:
+    port, other = free_port(), free_port()
+    name = "tests.test_worker.tell_pid"
+    with (
+        process(own, "worker", METRICS_PORT=str(port), WORKER_CONCURRENCY="2"),
+        process(own, "scheduler", METRICS_PORT=str(other)),
+    ):
+        for _ in range(6):
+            ended(own, enqueued(own, tell_pid))
+        found = until(lambda: samples(port))
+        assert found[f"job_attempts_total {name} succeeded"] == 6
+        assert found[f"job_duration_seconds_count {name}"] == 6
+        assert "http_requests_in_flight " in samples(other)
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+
+
+def test_metrics_of_a_worker_need_the_token(own: Flask) -> None:
+    port, token = free_port(), "a token of the tests, long enough for production"
+    with process(own, "worker", METRICS_PORT=str(port), METRICS_TOKEN=token):
+        until(lambda: samples(port, f"Bearer {token}"))
+        with pytest.raises(HTTPError, match="401"):
+            samples(port)
+
+
+def test_web_tells_how_many_jobs_wait_and_which_failed(own: Flask) -> None:
+    with own.app_context():
+        waiting = session.get(Job, enqueue(session, tell_pid, delay=timedelta(hours=1)))
+        failed = session.get(Job, enqueue(session, poison, delay=timedelta(hours=1)))
+        assert waiting and failed
+        waiting.queued_at, failed.status = datetime.now(UTC) - timedelta(minutes=5), FAILED
+        session.commit()
+    text = own.test_client().get("/metrics").text
+    assert 'jobs_unfinished{queue="default",status="queued"} 1.0' in text
+    assert 'jobs_failed{function="tests.test_worker.poison"} 1.0' in text
+    (age,) = re.findall(r'jobs_oldest_queued_seconds{queue="default"} ([\d.]+)', text)
+    assert 300 <= float(age) < 330
+    with own.app_context():
+        session.execute(delete(Job))
+        session.commit()
+
+
+def test_without_a_database_there_are_the_other_metrics() -> None:
+    nowhere = make_settings("postgresql+psycopg://127.0.0.1:1/x", "redis://127.0.0.1:1/0")
+    text = create_app(nowhere).test_client().get("/metrics").text
+    assert "http_requests_in_flight" in text
+    assert "jobs_unfinished" not in text
 
 
 # healthcheck.

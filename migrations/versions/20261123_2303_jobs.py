@@ -53,6 +53,9 @@ def upgrade() -> None:
         ["finished_at"],
         postgresql_where=sa.text("finished_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_jobs_function", "jobs", ["function"], postgresql_where=sa.text("status = 'failed'")
+    )
     op.create_table(
         "effects",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -10,8 +10,9 @@ from service import demo
 from service.app import create_app
 from service.devservers import Postgres, Redis
 from tests.browser.browser import Browser
+from tests.children import Logs
 from tests.conftest import make_settings
-from tests.serving import Served, own_database
+from tests.serving import Served, own_database, variables
 
 
 @pytest.fixture(scope="package")
@@ -27,13 +28,18 @@ def served(postgres: Postgres, own_redis: Redis) -> Iterator[Served]:
     app = create_app(settings, "seed")
     demo.seed(app, settings)
     app.extensions["database"].engine.dispose()
-    with Served(
-        database_url,
-        own_redis.url,
-        APP_ENV="development",
-        WEB_CONCURRENCY="1",
-        RATE_LIMIT_LOGIN="2 per hour",
-    ) as server:
+    given = variables(database_url, own_redis.url) | {"WORKER_CONCURRENCY": "1"}
+    with (
+        Logs(["-m", "service", "worker"], given, "worker started"),
+        Logs(["-m", "service", "scheduler"], given, "scheduler leads"),
+        Served(
+            database_url,
+            own_redis.url,
+            APP_ENV="development",
+            WEB_CONCURRENCY="1",
+            RATE_LIMIT_LOGIN="2 per hour",
+        ) as server,
+    ):
         yield server
         server.kill()  # in order it would wait 2 s for the browser to let go of its connections
 
@@ -48,4 +54,5 @@ def browser() -> Iterator[Browser]:
 def not_limited(own_redis: Redis) -> None:
     """No test has signed in yet."""
     with redis.Redis.from_url(own_redis.url) as client:
-        client.flushdb()
+        if keys := client.keys("limit:*"):
+            client.delete(*keys)

@@ -1,0 +1,63 @@
+"""How many jobs wait, since when, and which have failed: for /metrics.
+
+Nothing to change here.
+"""
+
+from collections.abc import Iterator
+
+import psycopg
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import make_url
+
+from service.connections import CONNECT_TIMEOUT, connect
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+PATIENCE = 1.5  # seconds that a scrape waits for the database
+UNFINISHED = """
+    SELECT queue, status, count(*), extract(epoch FROM max(clock_timestamp() - queued_at))
+    FROM jobs WHERE status IN ('queued', 'running', 'retrying') GROUP BY queue, status
+"""
+FAILED = "SELECT function, count(*) FROM jobs WHERE status = 'failed' GROUP BY function"
+
+
+class Backlog(Collector):
+    """Asks the database at each scrape. Says nothing while it does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+        self._address = url.render_as_string(hide_password=False)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        jobs = GaugeMetricFamily("jobs_unfinished", "Jobs by state.", labels=["queue", "status"])
+        oldest = GaugeMetricFamily(
+            "jobs_oldest_queued_seconds", "How long the oldest one waits.", labels=["queue"]
+        )
+        failed = GaugeMetricFamily(
+            "jobs_failed", "Jobs that failed for good and are kept.", labels=["function"]
+        )
+        try:
+            with connect(
+                self._address, patience=PATIENCE, connect_timeout=CONNECT_TIMEOUT
+            ) as asked:
+                for queue, status, count, age in asked.execute(UNFINISHED):
+                    jobs.add_metric([queue, status], count)
+                    if status == "queued":
+                        oldest.add_metric([queue], float(age))
+                for function, count in asked.execute(FAILED):
+                    failed.add_metric([function], count)
+        except psycopg.Error as error:
+            log.warning("no metrics of the jobs", reason=str(error).strip())
+            return
+        yield from (jobs, oldest, failed)
+
+
+def expose(settings: Settings) -> bytes:
+    """The metrics of the jobs of all processes, as text."""
+    registry = CollectorRegistry()
+    registry.register(Backlog(settings))
+    return generate_latest(registry)
