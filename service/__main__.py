@@ -15,7 +15,6 @@ Command = Callable[[argparse.Namespace], int | None]
 
 def web(_: argparse.Namespace) -> None:
     """serve HTTP (gunicorn; its settings are in gunicorn.conf.py)"""
-    gc.disable()  # gunicorn.conf.py says why, and turns it on again
     from gunicorn.app.wsgiapp import run
 
     sys.argv = ["gunicorn", "--config", str(ROOT / "gunicorn.conf.py"), "service.wsgi:app"]
@@ -210,6 +209,9 @@ def _add_verbs(parser: argparse.ArgumentParser) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command: 0 ok, 1 failed, 2 usage."""
     found = parser().parse_args(arguments)
+    # While modules are imported it looks at all of them again and again, for a tenth of each
+    # start. What runs for long turns it on: gunicorn.conf.py, worker.py, scheduler.py, dev.py.
+    gc.disable()
     try:
         return found.command(found) or 0
     except KeyboardInterrupt:
@@ -221,6 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(error, file=sys.stderr)
         return 1
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Add a process of your own: a line in PROCESSES.
 
 import contextlib
 import fcntl
+import gc
 import http.client
 import os
 import secrets
@@ -34,6 +35,7 @@ PROCESSES = (
 
 def run(root: Path) -> int:
     """Return the exit code: 0 when asked to stop, 1 when something could not start or died."""
+    gc.enable()
     given = environment()
     if (wanted := given.get("APP_ENV") or "development") not in ("development", "test"):
         print(

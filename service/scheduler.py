@@ -3,6 +3,7 @@
 Nothing to change here: a job recurs by its cron line (recurring.py).
 """
 
+import gc
 import signal
 import threading
 import time
@@ -88,5 +89,7 @@ class Scheduler:
 
 def run(settings: Settings) -> int:
     app = create_app(settings, "scheduler")
+    gc.freeze()
+    gc.enable()
     exporter.serve_in_background(settings)
     return Scheduler(app, settings).run()

@@ -259,8 +259,8 @@ class Crew:
 
 def run(settings: Settings, queues: Sequence[str] | None) -> int:
     app = create_app(settings, "worker")
-    gc.collect()
     gc.freeze()  # what was imported is shared with the children for good
+    gc.enable()
     return Crew(app, settings, queues or QUEUES).run()
 
 

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from service import migrations, passwords, storage, tokens
@@ -112,6 +112,7 @@ def app(shared_app: Flask) -> Iterator[Flask]:
     ) as connection:
         shared_app.extensions["database"] = RolledBack(connection)
         transaction = connection.begin()
+        connection.execute(text("DELETE FROM jobs"))  # of tests that really commit
         yield shared_app
         transaction.rollback()
     shared_app.extensions["database"] = database

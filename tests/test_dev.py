@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,23 +9,17 @@ import sys
 import textwrap
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
-import psycopg
 import pytest
 
 from service.dev import web_port
 from service.ports import Refused
 
 ROOT = Path(__file__).parent.parent
-
-DEMO = {"users": 3}  # rows that it writes, once
-if (ROOT / "service" / "posts").exists():  # the sample
-    DEMO["posts"] = 60
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); " + SLEEPER
@@ -276,53 +269,3 @@ def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert ended.stderr.decode() == (
         f"make dev runs already in {tmp_path} (pid {first.process.pid}): stop that one first.\n"
     )
-
-
-def test_make_dev_answers_twice_and_leaves_nothing_but_its_data(tmp_path: Path) -> None:
-    clone, port = tmp_path / "clone", free_port()
-    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*"))
-    ours = ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "APP_ENV", "DATABASE_REPLICA_URL")
-    env = {name: value for name, value in os.environ.items() if name not in ours}
-    secret = ""
-    for attempt in ("first", "second"):
-        if attempt == "second":  # a plain copy, whose placeholders are nothing
-            shutil.copy(ROOT / ".env.example", clone / ".env")
-        began = time.monotonic()
-        command = [sys.executable, "-m", "service", "dev"]
-        with running(command, {**env, "PORT": str(port)}, cwd=clone) as dev:
-            wait_for_200(dev, f"http://127.0.0.1:{port}/health/live")
-            print(f"{attempt} start: {time.monotonic() - began:.2f} s to the first 200")
-            dev.wait_for("Ctrl-C stops all of it")
-            assert demo_data(dev) == DEMO
-            family = dev.family()
-            dev.process.send_signal(signal.SIGINT)
-            assert dev.end() == 0, dev.lines
-        assert_gone(family)
-        assert secret in ("", (clone / ".dev" / "jwt-secret").read_text())
-        secret = (clone / ".dev" / "jwt-secret").read_text()
-
-
-def demo_data(dev: Running) -> dict[str, int]:
-    """How many rows there are, by the URL that was announced."""
-    (url,) = re.findall(r"(postgresql://\S+)", "\n".join(dev.lines))
-    with psycopg.connect(url) as connection:
-        counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in DEMO]
-    return {table: count[0] for table, count in zip(DEMO, counts, strict=True) if count}
-
-
-def wait_for_200(dev: Running, url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert dev.process.poll() is None, dev.lines
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                assert answer.status == 200
-                return
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError(dev.lines)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -140,11 +140,15 @@ def test_without_redis_nothing_is_changed(app: Flask, client: Client) -> None:
     assert (sweep(app, client), waiting(client)) == (1, [str(id)])
 
 
+ALL_HAVE_LOOKED = threading.Barrier(4)
+
+
 def naive_sweep(app: Flask, client: Client) -> int:
     """The control: a relay that does not lock what it looks at."""
     with app.app_context(), app.extensions["database"].session() as opened:
         query = select(Job.id, Job.queue).where(Job.due_at <= func.now())
         rows = opened.execute(query).all()
+        ALL_HAVE_LOOKED.wait(10)
         push(client, [(row.queue, row.id) for row in rows])
         ids = [row.id for row in rows]
         opened.execute(update(Job).where(Job.id.in_(ids)).values(due_at=func.now() + AGAIN))

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from uuid import UUID
 
 import psutil
-import psycopg
 import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
@@ -27,12 +25,11 @@ from service.__main__ import main
 from service.app import create_app
 from service.db import session
 from service.devservers import Postgres, Redis
-from service.outbox import FAILED, RETRYING, RUNNING, SUCCEEDED, Job, enqueue
+from service.outbox import FAILED, SUCCEEDED, Job, enqueue
 from service.queue import job
 from service.settings import Settings
 from tests.children import Logs
 from tests.conftest import make_settings
-from tests.ports import free_port
 from tests.serving import own_database, variables
 from tests.waiting import until
 from tests.working import job as job_of
@@ -204,13 +201,6 @@ def test_what_is_no_job_is_left_out(app: Flask, client: Client, worker: Logs) ->
     until(lambda: len(worker.events("there is something in the queue that is no job")) >= 2)
 
 
-def test_a_growing_process_is_replaced_after_its_job(own: Flask) -> None:
-    with process(own, "worker", WORKER_MEMORY=str(140 * 2**20)) as small:
-        first = result(ended(own, enqueued(own, swallow_memory)))["pid"]
-        until(lambda: small.events("worker has grown too large and makes room for a new one"))
-        assert result(ended(own, enqueued(own, tell_pid)))["pid"] != first
-
-
 def test_queues_have_an_order_and_may_be_chosen(own: Flask) -> None:
     low, default, high = (
         enqueued(own, function) for function in (be_unimportant, tell_pid, be_important)
@@ -228,45 +218,6 @@ def test_queues_have_an_order_and_may_be_chosen(own: Flask) -> None:
         assert job_of(own, default).status == "queued"
 
 
-@pytest.mark.parametrize("whom", ["the worker", "all of them"])
-def test_sigterm_lets_the_job_that_runs_finish(own: Flask, whom: str) -> None:
-    with process(own, "worker") as stopped:
-        id = enqueued(own, sleep, 1.5)
-        until(lambda: job_of(own, id).status == RUNNING)
-        family = psutil.Process(stopped.process.pid).children()
-        for each in family if whom == "all of them" else ():
-            each.send_signal(signal.SIGTERM)
-        assert stopped.stop() == 0
-    assert (job_of(own, id).status, job_of(own, id).attempts) == (SUCCEEDED, 1)
-    assert not any(map(psutil.Process.is_running, family))
-
-
-def test_a_job_that_does_not_finish_within_the_grace_goes_back(own: Flask) -> None:
-    with process(own, "worker", SHUTDOWN_GRACE="2s") as stopped:
-        id = enqueued(own, sleep, 30)
-        until(lambda: job_of(own, id).status == RUNNING)
-        assert stopped.stop() == 0
-    back = job_of(own, id)
-    assert (back.status, back.attempts) == (RETRYING, 0)
-    assert back.error == "Interrupted: the worker had to stop"
-
-
-def test_without_redis_a_worker_waits_and_goes_on(
-    app: Flask, database_url: str, folder: Path
-) -> None:
-    with Redis(folder / "redis-of-a-worker") as own:
-        made = create_app(make_settings(database_url, own.url))
-        with process(made, "worker") as waiting:
-            assert ended(made, enqueued(made, tell_pid)).status == SUCCEEDED
-            (child,) = psutil.Process(waiting.process.pid).children()
-            own.stop()
-            until(lambda: waiting.events("Redis does not answer"))
-            own.start()
-            assert result(ended(made, enqueued(made, tell_pid)))["pid"] == child.pid
-        made.extensions["handover"].close()
-        made.extensions["database"].engine.dispose()
-
-
 # Scheduler.
 
 
@@ -277,30 +228,6 @@ def test_the_scheduler_hands_over_what_nobody_did(
         id = enqueue(session, tell_pid, delay=timedelta(seconds=0.1))
         session.commit()
     assert ended(app, id).status == SUCCEEDED
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_another_scheduler_takes_over_within_ten_seconds(
-    app: Flask, scheduler: Logs, number: signal.Signals
-) -> None:
-    """Though the first one is frozen and its connection stays open."""
-    database = app.extensions["settings"].database_url.get_secret_value()
-    with psycopg.connect(database.replace("+psycopg", "")) as connection:
-        (url,) = [f"{database.rpartition('/')[0]}/leaders_{number.name.lower()}"]
-        connection.autocommit = True
-        connection.execute(f"CREATE DATABASE leaders_{number.name.lower()}")
-    main_like = {"DATABASE_URL": url.replace("+psycopg", "")}
-    with process(app, "scheduler", **main_like) as first:
-        until(lambda: first.events("scheduler leads"))
-        with process(app, "scheduler", **main_like) as second:
-            until(lambda: second.events("scheduler started"))
-            time.sleep(0)  # it has asked for the lock by the time the first one is gone
-            assert not second.events("scheduler leads")
-            first.process.send_signal(number)
-            start = time.monotonic()
-            until(lambda: second.events("scheduler leads"), seconds=15)
-            assert time.monotonic() - start < 10
-            first.signal_group(signal.SIGKILL)
 
 
 def test_with_both_the_service_is_healthy(app: Flask, worker: Logs, scheduler: Logs) -> None:
@@ -326,33 +253,9 @@ def samples(port: int, token: str = "") -> dict[str, float]:
         }
 
 
-def test_a_worker_and_a_scheduler_serve_their_metrics(own: Flask) -> None:
-    port, other = free_port(), free_port()
-    name = "tests.test_worker.tell_pid"
-    with (
-        process(own, "worker", METRICS_PORT=str(port), WORKER_CONCURRENCY="2"),
-        process(own, "scheduler", METRICS_PORT=str(other)),
-    ):
-        for _ in range(6):
-            ended(own, enqueued(own, tell_pid))
-        found = until(lambda: samples(port))
-        assert found[f"job_attempts_total {name} succeeded"] == 6
-        assert found[f"job_duration_seconds_count {name}"] == 6
-        assert "http_requests_in_flight " in samples(other)
-        with pytest.raises(HTTPError, match="404"):
-            urlopen(f"http://127.0.0.1:{port}/", timeout=10)
-
-
-def test_metrics_of_a_worker_need_the_token(own: Flask) -> None:
-    port, token = free_port(), "a token of the tests, long enough for production"
-    with process(own, "worker", METRICS_PORT=str(port), METRICS_TOKEN=token):
-        until(lambda: samples(port, f"Bearer {token}"))
-        with pytest.raises(HTTPError, match="401"):
-            samples(port)
-
-
 def test_web_tells_how_many_jobs_wait_and_which_failed(own: Flask) -> None:
     with own.app_context():
+        session.execute(delete(Job))
         waiting = session.get(Job, enqueue(session, tell_pid, delay=timedelta(hours=1)))
         failed = session.get(Job, enqueue(session, poison, delay=timedelta(hours=1)))
         assert waiting and failed

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 from service.settings import ROOT
-from tests.serving import Served, surroundings
+from tests.children import surroundings
+from tests.serving import Served
 
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))

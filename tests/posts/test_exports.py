@@ -2,9 +2,6 @@
 
 import csv
 import io
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -13,13 +10,9 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from service.devservers import Postgres, Redis
 from service.posts import jobs
-from service.settings import ROOT
 from service.storage import LocalFiles, Storage
-from tests.children import surroundings
 from tests.people import NOBODYS, Person
-from tests.serving import own_database, variables
 from tests.working import work
 
 
@@ -140,50 +133,3 @@ def test_a_bucket_that_refuses_the_file_fails_the_attempt(
 ) -> None:
     real_bucket._secret = "wrong"
     assert exported(alice, app)["status"] == "retrying"
-
-
-EXPORT = """
-import json, resource, sys
-from uuid import uuid4
-from service.app import create_app
-from service.db import session
-from service.outbox import enqueue
-from service.posts.jobs import export
-from service.storage import LocalFiles
-from service.users.models import User
-from sqlalchemy import text
-from tests.working import work, job
-
-app = create_app()
-app.extensions["files"] = LocalFiles(__import__("pathlib").Path(sys.argv[1]))
-def peak(count):
-    with app.app_context():
-        user = User(email=f"{uuid4()}@example.com", password_hash="")
-        session.add(user)
-        session.flush()
-        session.execute(text(
-            "INSERT INTO posts (id, author_id, title, body)"
-            " SELECT gen_random_uuid(), :user, 'A title', repeat('Lorem ipsum ', 20)"
-            " FROM generate_series(1, :count)"
-        ), {"user": user.id, "count": count})
-        id = enqueue(session, export, user.id)
-        session.commit()
-    work(app)
-    assert job(app, id).status == "succeeded", job(app, id).error
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([peak(2_000), peak(100_000)]))
-"""
-
-
-def test_memory_is_flat_for_a_hundred_thousand_posts(
-    postgres: Postgres, redis_server: Redis, tmp_path: Path
-) -> None:
-    url = own_database(postgres)
-    env = {**surroundings(), **variables(url, redis_server.url), "LOG_LEVEL": "ERROR"}
-    command = [sys.executable, "-c", EXPORT, str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stderr
-    small, large = json.loads(ended.stdout)
-    assert large < small * 1.1
-    (file,) = [f for f in tmp_path.rglob("*.csv") if f.stat().st_size > 20_000_000]
-    assert file.read_bytes().count(b"A title") == 100_000

@@ -1,0 +1,186 @@
+"""Worker and scheduler stopped, starved and grown: what takes its time to see."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import psutil
+import psycopg
+import pytest
+from flask import Flask
+
+from service.app import create_app
+from service.devservers import Postgres, Redis
+from service.outbox import RETRYING, RUNNING, SUCCEEDED
+from service.settings import ROOT
+from tests.children import surroundings
+from tests.conftest import make_settings
+from tests.ports import free_port
+from tests.serving import own_database, variables
+from tests.test_worker import (
+    ended,
+    enqueued,
+    process,
+    result,
+    samples,
+    sleep,
+    swallow_memory,
+    tell_pid,
+)
+from tests.waiting import until
+from tests.working import job as job_of
+
+
+@pytest.fixture(scope="module")
+def own(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
+    """An app whose jobs only the worker takes that a test starts."""
+    made = create_app(make_settings(own_database(postgres), f"{redis_server.url[:-1]}4"))
+    yield made
+    made.extensions["handover"].close()
+    made.extensions["database"].engine.dispose()
+
+
+def test_a_growing_process_is_replaced_after_its_job(own: Flask) -> None:
+    with process(own, "worker", WORKER_MEMORY=str(140 * 2**20)) as small:
+        first = result(ended(own, enqueued(own, swallow_memory)))["pid"]
+        until(lambda: small.events("worker has grown too large and makes room for a new one"))
+        assert result(ended(own, enqueued(own, tell_pid)))["pid"] != first
+
+
+@pytest.mark.parametrize("whom", ["the worker", "all of them"])
+def test_sigterm_lets_the_job_that_runs_finish(own: Flask, whom: str) -> None:
+    with process(own, "worker") as stopped:
+        id = enqueued(own, sleep, 1.5)
+        until(lambda: job_of(own, id).status == RUNNING)
+        family = psutil.Process(stopped.process.pid).children()
+        for each in family if whom == "all of them" else ():
+            each.send_signal(signal.SIGTERM)
+        assert stopped.stop() == 0
+    assert (job_of(own, id).status, job_of(own, id).attempts) == (SUCCEEDED, 1)
+    assert not any(map(psutil.Process.is_running, family))
+
+
+def test_a_job_that_does_not_finish_within_the_grace_goes_back(own: Flask) -> None:
+    with process(own, "worker", SHUTDOWN_GRACE="2s") as stopped:
+        id = enqueued(own, sleep, 30)
+        until(lambda: job_of(own, id).status == RUNNING)
+        assert stopped.stop() == 0
+    back = job_of(own, id)
+    assert (back.status, back.attempts) == (RETRYING, 0)
+    assert back.error == "Interrupted: the worker had to stop"
+
+
+def test_without_redis_a_worker_waits_and_goes_on(postgres: Postgres, folder: Path) -> None:
+    with Redis(folder / "redis-of-a-worker") as own:
+        made = create_app(make_settings(own_database(postgres), own.url))
+        with process(made, "worker") as waiting:
+            assert ended(made, enqueued(made, tell_pid)).status == SUCCEEDED
+            (child,) = psutil.Process(waiting.process.pid).children()
+            own.stop()
+            until(lambda: waiting.events("Redis does not answer"))
+            own.start()
+            assert result(ended(made, enqueued(made, tell_pid)))["pid"] == child.pid
+        made.extensions["handover"].close()
+        made.extensions["database"].engine.dispose()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_another_scheduler_takes_over_within_ten_seconds(
+    own: Flask, number: signal.Signals
+) -> None:
+    """Though the first one is frozen and its connection stays open."""
+    database = own.extensions["settings"].database_url.get_secret_value()
+    with psycopg.connect(database.replace("+psycopg", "")) as connection:
+        (url,) = [f"{database.rpartition('/')[0]}/leaders_{number.name.lower()}"]
+        connection.autocommit = True
+        connection.execute(f"CREATE DATABASE leaders_{number.name.lower()}")
+    main_like = {"DATABASE_URL": url.replace("+psycopg", "")}
+    with process(own, "scheduler", **main_like) as first:
+        until(lambda: first.events("scheduler leads"))
+        with process(own, "scheduler", **main_like) as second:
+            until(lambda: second.events("scheduler started"))
+            time.sleep(0)  # it has asked for the lock by the time the first one is gone
+            assert not second.events("scheduler leads")
+            first.process.send_signal(number)
+            start = time.monotonic()
+            until(lambda: second.events("scheduler leads"), seconds=15)
+            assert time.monotonic() - start < 10
+            first.signal_group(signal.SIGKILL)
+
+
+def test_a_worker_and_a_scheduler_serve_their_metrics(own: Flask) -> None:
+    port, other = free_port(), free_port()
+    name = "tests.test_worker.tell_pid"
+    with (
+        process(own, "worker", METRICS_PORT=str(port), WORKER_CONCURRENCY="2"),
+        process(own, "scheduler", METRICS_PORT=str(other)),
+    ):
+        for _ in range(6):
+            ended(own, enqueued(own, tell_pid))
+        found = until(lambda: samples(port))
+        assert found[f"job_attempts_total {name} succeeded"] == 6
+        assert found[f"job_duration_seconds_count {name}"] == 6
+        assert "http_requests_in_flight " in samples(other)
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+
+
+def test_metrics_of_a_worker_need_the_token(own: Flask) -> None:
+    port, token = free_port(), "a token of the tests, long enough for production"
+    with process(own, "worker", METRICS_PORT=str(port), METRICS_TOKEN=token):
+        until(lambda: samples(port, f"Bearer {token}"))
+        with pytest.raises(HTTPError, match="401"):
+            samples(port)
+
+
+EXPORT = """
+import json, resource, sys
+from uuid import uuid4
+from service.app import create_app
+from service.db import session
+from service.outbox import enqueue
+from service.posts.jobs import export
+from service.storage import LocalFiles
+from service.users.models import User
+from sqlalchemy import text
+from tests.working import work, job
+
+app = create_app()
+app.extensions["files"] = LocalFiles(__import__("pathlib").Path(sys.argv[1]))
+def peak(count):
+    with app.app_context():
+        user = User(email=f"{uuid4()}@example.com", password_hash="")
+        session.add(user)
+        session.flush()
+        session.execute(text(
+            "INSERT INTO posts (id, author_id, title, body)"
+            " SELECT gen_random_uuid(), :user, 'A title', repeat('Lorem ipsum ', 20)"
+            " FROM generate_series(1, :count)"
+        ), {"user": user.id, "count": count})
+        id = enqueue(session, export, user.id)
+        session.commit()
+    work(app)
+    assert job(app, id).status == "succeeded", job(app, id).error
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([peak(2_000), peak(100_000)]))
+"""
+
+
+def test_memory_is_flat_for_a_hundred_thousand_posts(
+    postgres: Postgres, redis_server: Redis, tmp_path: Path
+) -> None:
+    url = own_database(postgres)
+    env = {**surroundings(), **variables(url, redis_server.url), "LOG_LEVEL": "ERROR"}
+    command = [sys.executable, "-c", EXPORT, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    small, large = json.loads(ended.stdout)
+    assert large < small * 1.1
+    (file,) = [f for f in tmp_path.rglob("*.csv") if f.stat().st_size > 20_000_000]
+    assert file.read_bytes().count(b"A title") == 100_000
