@@ -142,7 +142,7 @@ def test_what_is_down_is_shown_until_it_is_back(
 ) -> None:
     try:
         own_redis.stop()
-        page.wait_for("Degraded: redis down. The log of web says why.", "#summary")
+        page.wait_for("Degraded: redis down, worker down. The log of web says why.", "#summary")
         assert (rows(page)["web"][:3], rows(page)["redis"]) == ("up ", "down –")
         served.kill()
         page.wait_for("web does not answer, last seen at ", "#summary")

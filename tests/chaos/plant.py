@@ -201,6 +201,13 @@ class Plant:
         wanted = self.keys[kind]
         return Tally(len(wanted), len(unique), len(wanted - unique), len(done) - len(unique))
 
+    def count(self, status: str) -> int:
+        with psycopg.connect(self.database_url) as connection:
+            query = "SELECT count(*) FROM jobs WHERE status = %s"
+            row = connection.execute(query, (status,)).fetchone()
+        assert row
+        return int(row[0])
+
     def _unfinished(self) -> int:
         query = "SELECT count(*) FROM jobs WHERE status IN ('queued', 'running', 'retrying')"
         with psycopg.connect(self.database_url, connect_timeout=2) as connection:

@@ -9,8 +9,13 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from service.db import session
 from service.devservers import Postgres, Redis
+from service.outbox import enqueue
+from tests.chaos import records
 from tests.chaos.plant import QUICK, Outcome, Plant, meanwhile
+from tests.serving import Served
+from tests.waiting import until
 
 JOBS = 150
 Table = Callable[[str, Outcome], None]
@@ -46,9 +51,10 @@ def kill_workers(plant: Plant) -> None:
 def kill_whole_workers(plant: Plant) -> None:
     """kill -9 of the worker with all its processes: nobody is left to notice."""
     for _ in range(4):
-        time.sleep(1)
+        until(lambda: plant.processes("naive"), seconds=5)
         for kind in ("worker", "naive"):
             plant.signal_all(kind, signal.SIGKILL)
+        time.sleep(0.5)
 
 
 def stop_workers(plant: Plant) -> None:
@@ -61,10 +67,11 @@ def stop_workers(plant: Plant) -> None:
 
 def stop_groups(plant: Plant) -> None:
     """SIGTERM to every process of the worker, as Heroku and systemd do."""
-    for _ in range(6):
-        time.sleep(0.6)
+    for _ in range(4):
+        until(lambda: plant.processes("naive"), seconds=5)
         for kind in ("worker", "naive"):
             plant.signal_all(kind, signal.SIGTERM)
+        time.sleep(0.5)
 
 
 def freeze_workers(plant: Plant) -> None:
@@ -159,6 +166,10 @@ FAULTS: dict[Callable[[Plant], None], float] = {
 }
 
 
+# RQ's own worker finishes its job after a SIGTERM, and goes on after a SIGCONT.
+NAIVE_SURVIVES = (stop_workers, freeze_workers)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_no_job_is_lost_or_done_twice(
     fault: Callable[[Plant], None], plant: Plant, jobs_table: Table
@@ -170,3 +181,102 @@ def test_no_job_is_lost_or_done_twice(
     assert outcome.stuck == 0
     assert (outcome.ours.lost, outcome.ours.twice, outcome.ghosts) == (0, 0, 0)
     assert outcome.ours.jobs > JOBS // 2
+    if fault not in NAIVE_SURVIVES:
+        assert outcome.naive.lost > 0
+
+
+def test_two_schedulers_hand_over_no_job_twice(plant: Plant, jobs_table: Table) -> None:
+    """And the control: what two relays hand over that do not lock, tests/test_relay.py."""
+    plant.add("scheduler")
+    plant.add("scheduler")
+    with meanwhile(lambda: flush_redis(plant)):
+        plant.produce(JOBS, pause=0.02)
+    outcome = plant.outcome(plant.settle(30))
+    jobs_table("three schedulers, and Redis emptied", outcome)
+    assert (outcome.stuck, outcome.ours.lost, outcome.ours.twice, outcome.ghosts) == (0, 0, 0, 0)
+
+
+def test_a_poison_job_fails_for_good_and_takes_nobody_with_it(
+    plant: Plant, jobs_table: Table
+) -> None:
+    def poison() -> None:
+        for number in range(3):
+            time.sleep(0.5)
+            with plant.app.app_context():
+                enqueue(session, records.poison, f"poison {number}")
+                session.commit()
+
+    with meanwhile(poison):
+        plant.produce(JOBS, pause=0.02)
+    outcome = plant.outcome(plant.settle(40))
+    jobs_table("poison jobs among them", outcome)
+    assert (outcome.stuck, outcome.ours.lost, outcome.ours.twice) == (0, 0, 0)
+    query = "SELECT status, attempts, error FROM jobs WHERE function LIKE '%poison'"
+    with psycopg.connect(plant.database_url) as connection:
+        rows = connection.execute(query).fetchall()
+        effects = connection.execute("SELECT count(*) FROM records WHERE key LIKE 'poison%'")
+        assert effects.fetchone() == (0,)
+    assert {row[:2] for row in rows} == {("failed", 3)}
+    assert all("killed by SIGKILL" in error for _, _, error in rows)
+
+
+def test_web_that_is_killed_between_commit_and_hand_over_loses_no_job(
+    plant: Plant, server: Postgres, own_redis: Redis
+) -> None:
+    """Redis is frozen meanwhile, so no hand-over can have happened."""
+    assert own_redis.process is not None
+    emails = [f"web-{number}@example.com" for number in range(5)]
+    with Served(plant.database_url, own_redis.url, WEB_CONCURRENCY="1") as web:
+        own_redis.process.send_signal(signal.SIGSTOP)
+        try:
+            for email in emails:
+                account = {"email": email, "password": "long enough to be good"}
+                assert web.request("POST", "/api/users", account).status == 201
+            web.kill()
+        finally:
+            own_redis.process.send_signal(signal.SIGCONT)
+    assert plant.settle(30) < 30
+    with psycopg.connect(plant.database_url) as connection:
+        query = "SELECT count(*) FROM effects WHERE key LIKE 'welcome:%'"
+        assert connection.execute(query).fetchone() == (len(emails),)
+
+
+def test_at_default_settings_a_job_is_recovered_in_time(
+    server: Postgres, own_redis: Redis, record_property: Callable[[str, object], None]
+) -> None:
+    """30 s after its worker was killed whole, 60 s after it was lost with Redis."""
+    with Plant(server, own_redis) as plant:
+        plant.produce(1, seconds=3)
+        until(lambda: plant.count("running"))
+        plant.signal_all("worker", signal.SIGKILL)
+        killed = plant.settle(40)
+        plant.signal_all("worker", signal.SIGSTOP)
+        plant.produce(5)
+        plant.client.flushall()
+        plant.signal_all("worker", signal.SIGCONT)
+        lost = plant.settle(70)
+        outcome = plant.outcome(0)
+    line = f"recovered {killed:.0f} s after a kill, {lost:.0f} s after Redis lost it"
+    record_property("recovery", line)
+    print(line)
+    assert (killed < 30, lost < 60) == (True, True)
+    assert (outcome.ours.lost, outcome.ours.twice) == (0, 0)
+
+
+def test_two_thousand_jobs_survive_all_of_it(
+    server: Postgres, own_redis: Redis, jobs_table: Table
+) -> None:
+    chosen = [kill_workers, stop_groups, flush_redis, cut_connections, kill_relays, crash_redis]
+
+    def everything() -> None:
+        for fault in chosen:
+            fault(plant)
+
+    with plant_of(server, own_redis) as plant:
+        with meanwhile(everything):
+            plant.produce(2223, seconds=0.004, pause=0.004)
+        outcome = plant.outcome(plant.settle(90))
+    jobs_table("all of it, one after the other", outcome)
+    assert (outcome.stuck, outcome.ours.lost, outcome.ours.twice, outcome.ghosts) == (0, 0, 0, 0)
+    assert outcome.ours.jobs > 1900
+    assert outcome.naive.lost > 0
