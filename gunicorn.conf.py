@@ -12,7 +12,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from service import logs, ports, reports, server
-from service.settings import Settings, SettingsError
+from service.settings import Settings
+from service.sources import SettingsError
 
 gc.disable()  # until all is imported: it would look at it again and again, for 0.1 s of the start
 

@@ -217,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130  # as a shell has it: 128 and the number of SIGINT
     except Exception as error:
-        from service.settings import SettingsError
+        from service.sources import SettingsError
 
         if not isinstance(error, SettingsError):
             raise

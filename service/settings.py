@@ -6,7 +6,6 @@ in `.env.example`; then `settings().your_field` anywhere below an app context.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
 from flask import current_app
 from pydantic import (
     AliasChoices,
@@ -27,6 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.sources import SettingsError, check_syntax, secret_files
 from service.variables import (
     PLACEHOLDER,
     DatabaseUrl,
@@ -45,20 +44,6 @@ from service.variables import (
 
 ROOT = Path(__file__).resolve().parent.parent
 DOTENV = ROOT / ".env"
-
-
-class SettingsError(Exception):
-    """The environment is not valid. Holds all problems at once, as (variable, what to do)."""
-
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
-        self.problems = problems
-        width = max(len(name) for name, _ in problems)
-        lines = "\n".join(f"  {name:{width}}  {message}" for name, message in problems)
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(
-            f"The environment is not valid: {count}.\n{lines}\n"
-            "Set these variables in the environment or in .env; .env.example explains each."
-        )
 
 
 class Settings(BaseSettings):
@@ -286,8 +271,9 @@ class Settings(BaseSettings):
 
         Raises SettingsError with every problem at once.
         """
-        _check_syntax(dotenv)
-        files, problems = _secret_files(environment(dotenv))
+        check_syntax(dotenv)
+        secrets = [name for name, field in cls.model_fields.items() if is_secret(field)]
+        files, problems = secret_files(secrets, environment(dotenv))
         told = {name.removesuffix("_FILE") for name, _ in problems}
         try:
             found = cls(_env_file=dotenv, **files)  # type: ignore[arg-type, call-arg]
@@ -343,48 +329,6 @@ def origin(name: str, field: FieldInfo) -> str:
         if dotenv.get(each):
             return ".env"
     return "default"
-
-
-def _check_syntax(dotenv: Path) -> None:
-    """Raises SettingsError for a `.env` that is no text, or has a line that cannot be read."""
-    if not dotenv.is_file():
-        return
-    try:
-        with dotenv.open(encoding="utf-8-sig") as lines:
-            wrong = [each.original for each in parse_stream(lines) if each.error]
-    except UnicodeDecodeError:
-        raise SettingsError([(dotenv.name, "is not UTF-8: save it as that")]) from None
-    if wrong:
-        line = wrong[0]
-        raise SettingsError([(dotenv.name, f"line {line.line} is not NAME=value")])
-
-
-def _secret_variables() -> Iterator[str]:
-    for name, field in Settings.model_fields.items():
-        if is_secret(field):
-            yield name
-
-
-def _secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The secrets that NAME_FILE variables point to (/run/secrets/…), and what was wrong."""
-    values: dict[str, str] = {}
-    problems = []
-    for name in _secret_variables():
-        variable = f"{name.upper()}_FILE"
-        if not (path := given.get(variable)):
-            continue
-        if given.get(name.upper()):
-            problems.append((variable, f"contradicts {name.upper()}: set one of the two"))
-            continue
-        try:
-            values[name] = Path(path).read_text().strip()
-            if not values[name]:
-                problems.append((variable, f"names a file that is empty: {path}"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
-            problems.append((variable, f"cannot be read: {path}: {reason}"))
-            values[name] = ""
-    return {name: value for name, value in values.items() if value}, problems
 
 
 def _problem(details: Any) -> tuple[str, str]:

@@ -227,9 +227,9 @@ class Crew:
         grace = self._settings.shutdown_grace.total_seconds()
         end = time.monotonic() + grace
         interrupt_at = end - min(LAST_WORDS, grace / 2)
-        self._signal_all(signal.SIGTERM)
         interrupted = False
         while self._alive() and (now := time.monotonic()) < end:
+            self._signal_all(signal.SIGTERM)  # again: a child may have had no handler for it yet
             if now >= interrupt_at and not interrupted:
                 interrupted = True
                 self._signal_all(signal.SIGUSR1)
