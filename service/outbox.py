@@ -173,6 +173,10 @@ class WorkerDied(Exception):
     """The process that ran a job is gone: killed, out of memory, or its machine is."""
 
 
+class WorkerStopped(WorkerDied):
+    """The process that ran a job had to stop before it ended: that is not the job's fault."""
+
+
 class UnknownFunction(Exception):
     """The code has no job of this name: it is gone, or of a newer release."""
 
@@ -297,11 +301,14 @@ def renew(connection: Connection, workers: list[str], lease: timedelta) -> None:
 
 
 def abandoned(connection: Connection, worker: str, error: BaseException) -> None:
-    """Fail the attempt of a worker that is gone."""
+    """End the attempt of a worker that is gone: it failed, unless the worker had to stop."""
     columns = (Job.__table__.c[name] for name in Claim._fields)
     running = select(*columns).where(Job.worker == worker, Job.status == RUNNING)
     for row in connection.execute(running).fetchall():
-        fail(connection, Claim(*row), error)
+        if isinstance(error, WorkerStopped):
+            give_back(connection, Claim(*row), error)
+        else:
+            fail(connection, Claim(*row), error)
 
 
 def report_progress(percent: int) -> None:

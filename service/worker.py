@@ -29,7 +29,7 @@ from service.app import create_app
 from service.board import Board, Slot
 from service.consumer import Consumer
 from service.db import Database
-from service.outbox import WorkerDied
+from service.outbox import WorkerDied, WorkerStopped
 from service.queue import QUEUES
 from service.redis import make_client
 from service.settings import Settings
@@ -41,6 +41,7 @@ ANNOUNCE = 5.0  # seconds between two signs of life
 OVERTIME = 10.0  # seconds after its time-out until a job that did not notice it is killed
 LAST_WORDS = 3.0  # seconds before the end of the grace that jobs have to go back to the queue
 LONGEST_PAUSE = 10.0  # seconds before a child that keeps dying is started again
+HAD_TO_STOP = "the worker had to stop"
 REDIS_TIMEOUT = 5  # seconds; longer than Consumer's POLL
 
 
@@ -196,7 +197,8 @@ class Crew:
         how = child.killed_because or _told(code)
         log.error("worker process died", how=how, running=bool(child.slot.deadline))
         if child.slot.deadline:
-            self._orphans[child.consumer.name] = WorkerDied(f"the process that ran it died: {how}")
+            kind = WorkerStopped if child.killed_because == HAD_TO_STOP else WorkerDied
+            self._orphans[child.consumer.name] = kind(f"the process that ran it died: {how}")
 
     def _tell_database(self) -> None:
         """Keep the jobs of the living, and let those of the dead be tried again."""
@@ -236,7 +238,7 @@ class Crew:
             self._look_after_them()
             self._sleep(0.2)
         for child in self._alive():
-            child.killed_because = "the worker had to stop"
+            child.killed_because = HAD_TO_STOP
             self._signal(child, signal.SIGKILL)
         while self._alive():
             self._reap()

@@ -70,6 +70,13 @@ def swallow_memory() -> dict[str, int]:
     return {"pid": os.getpid()}
 
 
+@job(attempts=1)
+def be_stubborn() -> None:
+    for number in (signal.SIGUSR1, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    time.sleep(30)
+
+
 @job(queue="high")
 def be_important() -> None: ...
 

@@ -11,12 +11,18 @@ from tests.chaos.plant import Outcome
 from tests.conftest import FAST
 
 
-@pytest.fixture(scope="session")
-def jobs_table() -> Iterator[Callable[[str, Outcome], None]]:
-    """Collects what faults did to jobs, and prints it at the end."""
-    rows: list[tuple[str, Outcome]] = []
-    yield lambda fault, outcome: rows.append((fault, outcome))
-    print(table_of(rows))
+ROWS: list[tuple[str, Outcome]] = []
+
+
+@pytest.fixture
+def jobs_table() -> Callable[[str, Outcome], None]:
+    """Takes what a fault did to jobs, for the table at the end."""
+    return lambda fault, outcome: ROWS.append((fault, outcome))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if ROWS:
+        terminalreporter.write_line(table_of(sorted(ROWS, key=lambda row: row[0])))
 
 
 def table_of(rows: list[tuple[str, Outcome]]) -> str:

@@ -24,6 +24,7 @@ from tests.conftest import make_settings
 from tests.ports import free_port
 from tests.serving import own_database, variables
 from tests.test_worker import (
+    be_stubborn,
     ended,
     enqueued,
     process,
@@ -74,6 +75,17 @@ def test_a_job_that_does_not_finish_within_the_grace_goes_back(own: Flask) -> No
     back = job_of(own, id)
     assert (back.status, back.attempts) == (RETRYING, 0)
     assert back.error == "Interrupted: the worker had to stop"
+
+
+def test_a_job_that_cannot_be_interrupted_goes_back_too(own: Flask) -> None:
+    """As C code that runs for long: it is killed at the end of the grace."""
+    with process(own, "worker", SHUTDOWN_GRACE="2s") as stopped:
+        id = enqueued(own, be_stubborn)
+        until(lambda: job_of(own, id).status == RUNNING)
+        assert stopped.stop() == 0
+    back = job_of(own, id)
+    assert (back.status, back.attempts) == (RETRYING, 0)
+    assert back.error is not None and back.error.startswith("WorkerStopped: ")
 
 
 def test_without_redis_a_worker_waits_and_goes_on(postgres: Postgres, folder: Path) -> None:
