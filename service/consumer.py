@@ -25,6 +25,7 @@ from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.worker import BaseWorker
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from service import outbox
@@ -78,7 +79,13 @@ class Consumer(BaseWorker):
     def run(self, slot: Slot) -> None:
         """Take jobs until told to stop, or until the parent is gone."""
         self._slot = slot
+        if self._app.extensions["settings"].database_prepared_statements:  # not behind PgBouncer
+            event.listen(self._database.engine, "connect", self._name_connection)
         self.work()
+
+    def _name_connection(self, connection: Any, _: Any) -> None:
+        """So that who takes a job back can end what we have open."""
+        connection.execute(f"SET application_name = '{outbox.connection_name(self.name)}'")
 
     def _install_signal_handlers(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -153,7 +160,7 @@ class Consumer(BaseWorker):
                 return outbox.claim(connection, id, self.name, self._lease)
         except DBAPIError as error:
             log.warning("the database does not answer", reason=str(error.orig).strip())
-            self.connection.lpush(key, value)
+            self.connection.rpush(key, value)
             time.sleep(OUTAGE_PAUSE)
             return None
 

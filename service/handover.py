@@ -9,12 +9,13 @@ import os
 import threading
 import weakref
 from collections import defaultdict
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from uuid import UUID
 
 import structlog
 from flask import Flask
-from redis import Redis, RedisError
+from redis import Redis
 
 from service import metrics
 from service.redis import Script, make_client
@@ -64,8 +65,10 @@ class HandOver:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="handover", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="handover", daemon=True)
+                with suppress(RuntimeError):  # no more threads: the relay hands over then
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -85,7 +88,7 @@ class HandOver:
             for queue, ids in by_queue(batch).items():
                 self._script([key_of(queue)], ids)
             self._was_down = False
-        except RedisError as error:
+        except Exception as error:  # whatever it is, it must not end the thread
             metrics.HAND_OVERS_MISSED.inc(len(batch))
             if not self._was_down:
                 log.warning("jobs are left to the relay", reason=str(error))

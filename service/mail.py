@@ -29,11 +29,14 @@ class Post(Protocol):
 def send(to: str, subject: str, text: str) -> None:
     """Send a mail. Raises OSError or SMTPException, for the job to be tried again."""
     from email.message import EmailMessage  # with smtplib 30 ms, that only a worker pays
+    from email.utils import formatdate, make_msgid
 
     message = EmailMessage()
     message["From"] = settings().mail_from
     message["To"] = to
     message["Subject"] = subject
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=message["From"].rpartition("@")[2])
     message.set_content(text)
     current_app.extensions["mail"](message)
 
@@ -61,6 +64,8 @@ class Smtp:
                 server.ehlo()
                 if server.has_extn("starttls"):
                     server.starttls(context=context)
+                elif parts.username and host not in ("localhost", "127.0.0.1", "::1"):
+                    raise OSError("the server offers no STARTTLS: it does not get the password")
             if parts.username:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
             server.send_message(message)

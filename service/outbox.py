@@ -21,6 +21,7 @@ from sqlalchemy import (
     Interval,
     Text,
     bindparam,
+    case,
     func,
     insert,
     select,
@@ -50,6 +51,7 @@ UNKNOWN_PATIENCE = timedelta(hours=1)
 # How long web has to hand a job over itself, before the relay does.
 HAND_OVER_WITHIN = timedelta(seconds=5)
 ERROR_LIMIT = 1000  # characters
+DEFAULT_PAUSE = 5.0  # seconds
 
 _UNFINISHED = "status IN ('queued', 'running', 'retrying')"
 
@@ -114,6 +116,7 @@ _INSERT = Prepared(
             for name in "id function arguments queue owner_id request_id max_attempts".split()
         }
         | {"status": QUEUED, "attempts": 0, "due_at": in_seconds("due_in")}
+        | {"queued_at": in_seconds("queued_in")}
     )
     .returning(Job.id)
 )
@@ -142,6 +145,7 @@ _SUCCEED = Prepared(
     .values(
         status=SUCCEEDED,
         finished_at=func.clock_timestamp(),
+        progress=case((Job.progress.is_not(None), 100)),
         result=bindparam("outcome", type_=Text),
         worker=None,
         error=None,
@@ -205,6 +209,7 @@ def enqueue(
         "request_id": logs.request_id.get(),
         "max_attempts": about.attempts,
         "due_in": delay or HAND_OVER_WITHIN,
+        "queued_in": delay or timedelta(0),  # it does not wait before its time
     }
     _INSERT.run(session.connection(), values)
     if delay is None:
@@ -229,14 +234,16 @@ def succeed(connection: Connection, claim: Claim, result: str | None) -> bool:
     return bool(_SUCCEED.run(connection, values))
 
 
-def fail(connection: Connection, claim: Claim, error: BaseException) -> str | None:
+def fail(
+    connection: Connection, claim: Claim, error: BaseException, final: bool = False
+) -> str | None:
     """Record that an attempt failed: the job is RETRYING, or FAILED for good after its last one.
 
     Returns its status; None if it is not ours any more. A final failure is logged and reported.
     """
-    about = queue.find(claim.function)
-    final = claim.attempts >= claim.max_attempts or about is None or isinstance(error, Unfit)
-    pause = 0.0 if final or about is None else about.pause(claim.attempts)
+    final = final or claim.attempts >= claim.max_attempts or isinstance(error, Unfit)
+    about = queue.find(claim.function)  # a relay of an older release may not know it
+    pause = 0.0 if final else about.pause(claim.attempts) if about else DEFAULT_PAUSE
     status = FAILED if final else RETRYING
     if not _end(connection, claim, status, timedelta(seconds=pause), claim.attempts, error):
         return None
@@ -261,7 +268,7 @@ def refuse_unknown(connection: Connection, claim: Claim) -> None:
     """What to do with a job whose function this code does not have: keep it, and say so."""
     error = UnknownFunction(f"the code has no job {claim.function}")
     if claim.started_at - claim.created_at > UNKNOWN_PATIENCE:
-        fail(connection, claim, error)
+        fail(connection, claim, error, final=True)
         return
     log.error("unknown job, kept for a worker that knows it", function=claim.function)
     give_back(connection, claim, error, UNKNOWN_PAUSE)
@@ -289,14 +296,26 @@ def _end(
 
 
 def told(error: BaseException) -> str:
-    """An error in one line, without what must not be kept: values, passwords of URLs, tokens."""
-    shown = getattr(error, "orig", None) or error  # SQLAlchemy's text quotes the statement
-    return logs.hide(f"{type(error).__name__}: {shown}".strip())[:ERROR_LIMIT]
+    """An error in one line, without what must not be kept: values of the database, passwords of
+    URLs, tokens; and without what PostgreSQL cannot keep."""
+    driver = getattr(
+        error, "orig", None
+    )  # SQLAlchemy's text quotes the statement, psycopg's the row
+    primary = getattr(getattr(driver, "diag", None), "message_primary", None)
+    words = " ".join(f"{type(error).__name__}: {primary or driver or error}".split())
+    sane = words.replace("\0", "").encode(errors="replace").decode()
+    return logs.hide(sane)[:ERROR_LIMIT]
 
 
-def renew(connection: Connection, workers: list[str], lease: timedelta) -> None:
-    """Keep the jobs of these workers theirs for another lease."""
-    statement = update(Job).where(Job.status == RUNNING, Job.worker.in_(workers))
+def connection_name(worker: str) -> str:
+    """What the connections of a worker's process are called in PostgreSQL (63 bytes at most)."""
+    return f"service worker {worker.rpartition('.')[2]}"
+
+
+def renew(connection: Connection, id: UUID, attempt: int, lease: timedelta) -> None:
+    """Keep a job, at this attempt, with who runs it for another lease."""
+    ours = (Job.id == id, Job.attempts == attempt, Job.status == RUNNING)
+    statement = update(Job).where(*ours)
     connection.execute(statement.values(due_at=func.clock_timestamp() + lease))
 
 

@@ -8,7 +8,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -31,9 +31,15 @@ def folder() -> Path:
 def beating(process: str) -> Iterator[Callable[[], None]]:
     """What to call from time to time, as a sign of life of this process."""
     path = folder() / f"{process}.{os.getpid()}"
-    path.touch()
+
+    def beat() -> None:
+        with suppress(OSError):  # systemd removes the folder of a user who logs out (RemoveIPC)
+            folder()
+            path.touch()
+
+    beat()
     try:
-        yield path.touch
+        yield beat
     finally:
         path.unlink(missing_ok=True)
 

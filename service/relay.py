@@ -5,10 +5,11 @@ Nothing to change here. Any number may run at once: rows are locked and skipped 
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
-from redis import Redis
-from sqlalchemy import case, func, select, update
+from redis import Redis, RedisError
+from sqlalchemy import case, func, select, text, update
 from sqlalchemy.orm import Session
 
 from service import outbox, queue
@@ -22,53 +23,87 @@ BATCH = 1000
 
 
 def sweep(session: Session, client: Redis, again_after: timedelta) -> int:
-    """Look at what is due, once, and commit; return how many jobs were looked at.
+    """Look at what is due; return how many jobs were looked at.
 
-    What waits is pushed onto its queue unless Redis has it there still, and is looked at again
-    after `again_after`. Raises RedisError, and nothing is changed then.
+    A job whose lease has run out has lost an attempt. What waits is pushed onto its queue unless
+    Redis has it there still, and is looked at again after `again_after`. No row is locked while
+    Redis is waited for. Raises RedisError; nothing that waits is changed then.
     """
-    rows = session.execute(_DUE).all()
-    if not rows:
+    looked_at = _take_back(session)
+    there: set[str] | None = None
+    while rows := session.execute(_WAITING.limit(BATCH)).all():
         session.rollback()
-        return 0
-    for row in rows:
-        if row.status == RUNNING:
-            claim = Claim(*(getattr(row, name) for name in Claim._fields))
-            outbox.fail(session.connection(), claim, WorkerDied("its worker is gone"))
-    waiting = [row for row in rows if row.status != RUNNING]
-    if waiting:
-        _hand_over(session, client, waiting, again_after)
-    session.commit()
-    return len(rows)
+        if there is None:
+            there = _waiting_in(client, queue.QUEUES)
+        if not (due := _postpone(session, [row.id for row in rows], again_after)):
+            break  # another relay has them
+        missing = [(_known(row.queue), row.id) for row in due if str(row.id) not in there]
+        try:
+            push(client, missing)
+        except RedisError:
+            _postpone(session, [id for _, id in missing], timedelta(0), due=False)
+            raise
+        if missing:
+            log.info("jobs handed over", count=len(missing))
+        looked_at += len(due)
+    session.rollback()
+    return looked_at
 
 
-_DUE = (
-    select(*(Job.__table__.c[name] for name in (*Claim._fields, "status", "queue")))
-    .where(Job.status.in_((QUEUED, RETRYING, RUNNING)), Job.due_at <= func.clock_timestamp())
+_WAITING = (
+    select(Job.id)
+    .where(Job.status.in_((QUEUED, RETRYING)), Job.due_at <= func.clock_timestamp())
+    .order_by(Job.due_at)
+)
+_EXPIRED = (
+    select(*(Job.__table__.c[name] for name in (*Claim._fields, "worker")))
+    .where(Job.status == RUNNING, Job.due_at <= func.clock_timestamp())
     .order_by(Job.due_at)
     .limit(BATCH)
     .with_for_update(skip_locked=True)
 )
+# What a frozen or lost worker has open, it would hold on to: rows, and keys of effects.
+_END_CONNECTIONS = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY(:names)"
+)
 
 
-def _hand_over(
-    session: Session, client: Redis, rows: Sequence[Row], again_after: timedelta
-) -> None:
-    there = _waiting_in(client, queue.QUEUES)
-    missing = [row for row in rows if str(row.id) not in there]
-    session.execute(
+def _take_back(session: Session) -> int:
+    """Fail the attempts whose leases have run out, and end their workers' connections; commit."""
+    rows = session.execute(_EXPIRED).all()
+    for row in rows:
+        claim = Claim(*(getattr(row, name) for name in Claim._fields))
+        outbox.fail(session.connection(), claim, WorkerDied("its worker is gone"))
+    if rows:
+        names = [outbox.connection_name(row.worker) for row in rows]
+        session.execute(_END_CONNECTIONS, {"names": names})
+    session.commit()
+    return len(rows)
+
+
+def _postpone(
+    session: Session, ids: Sequence[UUID], pause: timedelta, due: bool = True
+) -> Sequence[Row]:
+    """Queue these jobs, to be looked at again after the pause, and commit; those that were due."""
+    only = [Job.due_at <= func.clock_timestamp()] if due else []
+    locked = (
+        select(Job.id)
+        .where(Job.id.in_(ids), Job.status.in_((QUEUED, RETRYING)), *only)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    rows = session.execute(
         update(Job)
-        .where(Job.id.in_([row.id for row in rows]))
+        .where(Job.id.in_(locked))
         .values(
             status=QUEUED,
             queued_at=case((Job.status == RETRYING, func.clock_timestamp()), else_=Job.queued_at),
-            due_at=func.clock_timestamp() + again_after,
+            due_at=func.clock_timestamp() + pause,
         )
-    )
-    # Before the commit: pushed and not committed is harmless, the other way round a delay.
-    push(client, [(_known(row.queue), row.id) for row in missing])
-    if missing:
-        log.info("jobs handed over", count=len(missing))
+        .returning(Job.id, Job.queue, Job.due_at)
+    ).all()
+    session.commit()
+    return sorted(rows, key=lambda row: row.id)
 
 
 def _known(name: str) -> str:

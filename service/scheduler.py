@@ -4,8 +4,6 @@ Nothing to change here: a job recurs by its cron line (recurring.py).
 """
 
 import gc
-import signal
-import threading
 import time
 
 import psycopg
@@ -15,6 +13,7 @@ from redis import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from service import exporter, pulse, queue, recurring, relay, reports
+from service.alarm import Alarm
 from service.app import create_app
 from service.db import Database
 from service.health import SCHEDULER_LOCK
@@ -40,31 +39,31 @@ class Scheduler:
         self._leader = Leader(settings, SCHEDULER_LOCK)
         self._led = False
         self._ticked_at = float("-inf")
-        self._stop = threading.Event()
+        self._alarm = Alarm()
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; then 0."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+        self._alarm.install()
         names = [function.name for function in queue.recurring()]
         log.info("scheduler started", recurring=names)
         with pulse.beating("scheduler") as beat:
-            while not self._stop.is_set():
+            while not self._alarm.rung:
                 beat()
-                pause = self._step()
-                self._stop.wait(pause)
+                self._step()
+                self._alarm.sleep(PAUSE)
         self._leader.resign()
         log.info("scheduler has stopped")
         return 0
 
-    def _step(self) -> float:
-        """Do what is due if we lead; return the seconds until the next step."""
+    def _step(self) -> None:
+        """Do what is due if we lead."""
         try:
             leads = self._leader.leads()
             if leads != self._led:
                 log.info("scheduler leads" if leads else "scheduler waits: another one leads")
                 self._led = leads
-            return self._act() if leads else PAUSE
+            if leads:
+                self._act()
         except (psycopg.Error, DBAPIError) as error:
             self._led = False
             reason = str(getattr(error, "orig", None) or error).strip()
@@ -74,17 +73,15 @@ class Scheduler:
         except Exception as error:
             log.exception("the scheduler failed at a step, and goes on")
             reports.capture(error, "scheduler")
-        return PAUSE
 
-    def _act(self) -> float:
+    def _act(self) -> None:
         with self._app.app_context():
             if (now := time.monotonic()) - self._ticked_at >= TICK_EVERY:
                 with self._database.session() as session:
                     recurring.tick(session)
                 self._ticked_at = now
             with self._database.session() as session:
-                looked_at = relay.sweep(session, self._client, self._again_after)
-        return 0 if looked_at >= relay.BATCH else PAUSE
+                relay.sweep(session, self._client, self._again_after)
 
 
 def run(settings: Settings) -> int:

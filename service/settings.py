@@ -233,6 +233,13 @@ class Settings(BaseSettings):
             raise ValueError("must be from 10ms to 1d")
         return value
 
+    @field_validator("job_lease")
+    @classmethod
+    def _is_longer_than_its_renewal(cls, value: timedelta) -> timedelta:
+        if value < timedelta(seconds=10):
+            raise ValueError("must be 10s at least: it is renewed every 5 s")
+        return value
+
     @field_validator("aws_access_key_id", "aws_secret_access_key")
     @classmethod
     def _goes_with_a_bucket(cls, value: Any, info: ValidationInfo) -> Any:

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_hex
-from select import select
 
 import structlog
 from flask import Flask
@@ -25,6 +24,7 @@ from redis import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from service import exporter, outbox, pulse, reports, server
+from service.alarm import Alarm
 from service.app import create_app
 from service.board import Board, Slot
 from service.consumer import Consumer
@@ -76,26 +76,21 @@ class Crew:
             Child(number, board.slot(number), self._consumer()) for number in range(count)
         ]
         self._orphans: dict[str, BaseException] = {}  # jobs of these workers are to be failed
-        self._stopping = False
+        self._alarm = Alarm()
         self._told_at = 0.0
-        self._alarm, self._ring = os.pipe()
-        for end in (self._alarm, self._ring):
-            os.set_blocking(end, False)
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; then 0."""
-        signal.set_wakeup_fd(self._ring, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        self._alarm.install()
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake up
         exporter_pid = self._fork_exporter()
         log.info("worker started", processes=len(self._children), queues=list(self._queues))
         with pulse.beating("worker") as beat:
-            while not self._stopping:
+            while not self._alarm.rung:
                 self._start_children()
                 self._look_after_them()
                 beat()
-                self._sleep(TICK)
+                self._alarm.sleep(TICK)
             try:
                 return self._wind_up()
             finally:
@@ -117,14 +112,6 @@ class Crew:
         server.service_actions = lambda: os._exit(0) if os.getppid() != parent else None  # type: ignore[method-assign]
         server.serve_forever()
         os._exit(0)
-
-    def _stop(self, *_: object) -> None:
-        self._stopping = True
-
-    def _sleep(self, seconds: float) -> None:
-        """Wait, but no longer than until a child ends or a signal comes."""
-        if select([self._alarm], [], [], seconds)[0]:
-            os.read(self._alarm, 1024)
 
     def _start_children(self) -> None:
         for child in self._children:
@@ -192,7 +179,7 @@ class Crew:
         with contextlib.suppress(RedisError), self._client.pipeline(transaction=False) as pipeline:
             child.consumer.leave(pipeline)
             pipeline.execute()
-        if not code:
+        if not code and not child.slot.deadline:
             return
         how = child.killed_because or _told(code)
         log.error("worker process died", how=how, running=bool(child.slot.deadline))
@@ -202,14 +189,14 @@ class Crew:
 
     def _tell_database(self) -> None:
         """Keep the jobs of the living, and let those of the dead be tried again."""
-        living = [c.consumer.name for c in self._children if c.slot.deadline and not c.stopped]
+        running = [child.slot.running for child in self._alive() if not child.stopped]
         try:
             with self._app.app_context(), self._database.apart() as connection:
                 for name, error in list(self._orphans.items()):
                     outbox.abandoned(connection, name, error)
                     del self._orphans[name]
-                if living:
-                    outbox.renew(connection, living, self._settings.job_lease)
+                for job in filter(None, running):
+                    outbox.renew(connection, *job, self._settings.job_lease)
         except DBAPIError as error:
             log.warning("leases are not renewed", reason=str(error.orig).strip())
 
@@ -236,13 +223,13 @@ class Crew:
                 interrupted = True
                 self._signal_all(signal.SIGUSR1)
             self._look_after_them()
-            self._sleep(0.2)
+            self._alarm.sleep(0.2)
         for child in self._alive():
             child.killed_because = HAD_TO_STOP
             self._signal(child, signal.SIGKILL)
         while self._alive():
             self._reap()
-            self._sleep(0.05)
+            self._alarm.sleep(0.05)
         self._tell_database()
         log.info("worker has stopped")
         return 0

@@ -236,6 +236,32 @@ def test_an_unknown_function_that_nobody_takes_for_an_hour_has_failed(app: Flask
     assert job_of(app, id).status == FAILED
 
 
+@job(attempts=1)
+def break_a_constraint(email: str) -> None:
+    for _ in range(2):
+        insert(User, email=email, password_hash="")
+
+
+@job(attempts=1)
+def say_something_odd() -> None:
+    raise RuntimeError("a NUL \0, half of a pair \ud800\nand a line")
+
+
+def test_an_error_holds_nothing_of_the_data_and_can_be_kept(app: Flask) -> None:
+    broken = enqueued(app, break_a_constraint, "secret.person@example.com")
+    odd = enqueued(app, say_something_odd)
+    work(app)
+    error = job_of(app, broken).error
+    assert error is not None and error.startswith("IntegrityError: duplicate key value violates")
+    assert "secret.person" not in error
+    assert job_of(app, odd).error == "RuntimeError: a NUL , half of a pair ? and a line"
+
+
+def test_a_delayed_job_does_not_wait_before_its_time(app: Flask) -> None:
+    id = enqueued(app, refuse, delay=timedelta(hours=2))
+    assert job_of(app, id).queued_at > datetime.now(UTC) + timedelta(hours=1)
+
+
 def test_a_job_bears_the_id_of_its_request(alice: Person, app: Flask) -> None:
     account = {"email": "dora@example.com", "password": "long enough to be good"}
     alice.client.post("/api/users", json=account, headers={"X-Request-ID": "the-request"})

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from flask import Flask
 from redis import Redis as Client
@@ -17,7 +18,7 @@ from service.app import create_app
 from service.db import session
 from service.devservers import Postgres, Redis
 from service.handover import key_of, push
-from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, Job, enqueue
+from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, Job, connection_name, enqueue
 from service.queue import QUEUES, job
 from service.redis import make_client
 from tests.conftest import make_settings
@@ -122,6 +123,40 @@ def test_a_job_whose_lease_has_run_out_has_lost_an_attempt(app: Flask, client: C
         make_due(app, id)
         assert (sweep(app, client), job_of(app, id).status) == (1, status)
     assert job_of(app, id).error == "WorkerDied: its worker is gone"
+
+
+def test_what_the_worker_has_open_ends_with_its_lease(app: Flask, client: Client) -> None:
+    """Or a frozen one would hold on to its rows, and to the keys of effects."""
+    url = app.extensions["settings"].database_url.get_secret_value().replace("+psycopg", "")
+    id = a_job(app)
+    with psycopg.connect(url, application_name=connection_name("host.1.abcd")) as frozen:
+        frozen.execute("SELECT 1")
+        assert claim(app, id, "host.1.abcd") is not None
+        make_due(app, id)
+        sweep(app, client)
+        with pytest.raises(psycopg.OperationalError):
+            frozen.execute("SELECT 1")
+
+
+def test_a_lease_ends_though_redis_is_down(app: Flask) -> None:
+    nowhere = make_client(make_settings("postgresql://h/d", "redis://127.0.0.1:1/0"))
+    waiting, running = a_job(app), a_job(app)
+    assert claim(app, running) is not None
+    make_due(app, running)
+    with pytest.raises(RedisError):
+        sweep(app, nowhere)
+    assert (job_of(app, running).status, job_of(app, waiting).status) == (RETRYING, QUEUED)
+    with app.app_context():
+        session.execute(text("DELETE FROM jobs"))
+        session.commit()
+
+
+def test_a_job_of_a_newer_release_loses_one_attempt_and_no_more(app: Flask, client: Client) -> None:
+    id = a_job(app, function="posts.jobs.of_tomorrow")
+    assert claim(app, id) is not None
+    make_due(app, id)
+    sweep(app, client)
+    assert job_of(app, id).status == RETRYING
 
 
 def test_a_queue_of_an_older_release_is_emptied_into_the_default_one(

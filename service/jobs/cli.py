@@ -46,7 +46,8 @@ def _retry(id: UUID) -> int:
     """The relay hands it over within a second or two."""
     changes: dict[str, Any] = {
         "status": RETRYING,
-        "attempts": 0,
+        # Attempts only grow: the number tells a claim from all that were before it.
+        "max_attempts": Job.attempts + 3,
         "due_at": func.now(),
         "finished_at": None,
     }

@@ -17,6 +17,7 @@ from service.rows import Row
 from service.storage import files
 
 PAGE = 1000  # posts in memory at a time
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = ("id", "title", "body", "created_at", "updated_at")
 
 
@@ -67,4 +68,4 @@ def _cell(value: object) -> str:
     https://owasp.org/www-community/attacks/CSV_Injection
     """
     shown = value.isoformat() if hasattr(value, "isoformat") else str(value)
-    return f"'{shown}" if shown.startswith(("=", "+", "-", "@", "\t", "\r")) else shown
+    return f"'{shown}" if shown.startswith(FORMULA) else shown

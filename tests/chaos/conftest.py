@@ -10,7 +10,6 @@ from service.devservers import Postgres
 from tests.chaos.plant import Outcome
 from tests.conftest import FAST
 
-
 ROWS: list[tuple[str, Outcome]] = []
 
 

@@ -36,7 +36,7 @@ print('{"event": "naive worker started"}', flush=True)
 Worker([Queue("naive", connection=connection)], connection=connection).work()
 """
 # So that a fault is over within seconds; two tests take the defaults.
-QUICK = {"JOB_LEASE": "4s", "OUTBOX_RECHECK": "3s"}
+QUICK = {"JOB_LEASE": "10s", "OUTBOX_RECHECK": "3s"}
 
 
 class Tally(NamedTuple):
@@ -135,10 +135,10 @@ class Plant:
             for group in self._children.values():
                 for number, child in enumerate(group):
                     if child.process.poll() is not None:
-                        group[number] = new = Logs(
-                            child.command, self.environment, getattr(child, "_ready", "")
-                        )
+                        ready = getattr(child, "_ready", "")
+                        new = Logs(child.command, self.environment, ready)
                         new.launch()
+                        group[number] = new
 
     def produce(self, count: int, seconds: float = records.SECONDS, pause: float = 0.0) -> None:
         """Commit so many jobs of each system; each tenth transaction of ours is rolled back."""

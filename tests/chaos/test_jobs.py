@@ -81,7 +81,7 @@ def freeze_workers(plant: Plant) -> None:
     for child in frozen:
         child.signal_group(signal.SIGSTOP)
     plant.add("worker")
-    time.sleep(7)
+    time.sleep(13)
     for child in frozen:
         child.signal_group(signal.SIGCONT)
 
@@ -261,6 +261,14 @@ def test_at_default_settings_a_job_is_recovered_in_time(
     print(line)
     assert (killed < 30, lost < 60) == (True, True)
     assert (outcome.ours.lost, outcome.ours.twice) == (0, 0)
+
+
+def test_a_job_that_takes_longer_than_its_lease_keeps_it(plant: Plant) -> None:
+    plant.produce(1, seconds=14)
+    plant.settle(30)
+    with psycopg.connect(plant.database_url) as connection:
+        row = connection.execute("SELECT status, attempts FROM jobs").fetchone()
+    assert row == ("succeeded", 1)
 
 
 def test_two_thousand_jobs_survive_all_of_it(

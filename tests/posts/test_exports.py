@@ -86,7 +86,7 @@ def test_pages_are_put_together(
         write(alice, str(number))
     job = exported(alice, app)
     assert [row[1] for row in rows(download(alice, job))[1:]] == list("01234")
-    assert job["progress"] == 99
+    assert job["progress"] == 100
 
 
 def test_who_has_no_posts_gets_an_empty_file(alice: Person, app: Flask, files: LocalFiles) -> None:
