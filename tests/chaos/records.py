@@ -33,10 +33,6 @@ def poison(key: str) -> None:
 
 def naive(key: str, seconds: float = SECONDS) -> None:
     """What is handed to plain RQ after the commit."""
-    time.sleep(seconds)
     with psycopg.connect(os.environ["RECORDS_URL"]) as connection:
+        time.sleep(seconds)
         connection.execute(RECORD.format(kind="naive", key="%s"), (key,))
-
-
-def naive_poison(key: str) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)

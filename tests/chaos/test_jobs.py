@@ -133,8 +133,8 @@ def restart_postgres(plant: Plant) -> None:
 
 def cut_connections(plant: Plant) -> None:
     """All connections of the database end, several times."""
-    for _ in range(4):
-        time.sleep(0.7)
+    for _ in range(6):
+        time.sleep(0.5)
         with psycopg.connect(plant.postgres.url, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
