@@ -11,8 +11,8 @@ from datetime import timedelta
 import structlog
 from flask import Flask
 
-from service import db, logs, metrics, outbox, queue
-from service.outbox import Claim
+from service import claims, db, logs, metrics, outbox, queue
+from service.claims import Claim
 from service.queue import Function
 
 log = structlog.get_logger()
@@ -39,9 +39,9 @@ def perform(
     with app.app_context():
         if (function := queue.find(claim.function)) is None:
             with db.apart() as connection:
-                outbox.refuse_unknown(connection, claim)
+                claims.refuse_unknown(connection, claim)
             return
-        tokens = outbox.current.set(claim), logs.request_id.set(claim.request_id)
+        tokens = claims.current.set(claim), logs.request_id.set(claim.request_id)
         start = time.perf_counter()
         try:
             _run(function, claim, limit or nullcontext())
@@ -51,15 +51,15 @@ def perform(
         except Interrupted as interruption:
             db.close()
             with db.apart() as connection:
-                outbox.give_back(connection, claim, interruption)
+                claims.give_back(connection, claim, interruption)
             raise
         except BaseException as error:  # SystemExit too: a job must not end its worker
             db.close()
             with db.apart() as connection:
-                outbox.fail(connection, claim, error)
+                claims.fail(connection, claim, error)
         finally:
             metrics.JOB_SECONDS.labels(claim.function).observe(time.perf_counter() - start)
-            outbox.current.reset(tokens[0])
+            claims.current.reset(tokens[0])
             logs.request_id.reset(tokens[1])
 
 
@@ -68,7 +68,7 @@ def _run(function: Function, claim: Claim, limit: AbstractContextManager[None]) 
         result = function.run(claim.arguments)
         packed = None if result is None else queue.pack(result)
         db.session.flush()
-    if not outbox.succeed(db.session.connection(), claim, packed):
+    if not claims.succeed(db.session.connection(), claim, packed):
         raise Lost
     db.session.commit()
 

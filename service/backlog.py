@@ -10,9 +10,8 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import make_url
 
-from service.connections import CONNECT_TIMEOUT, connect
+from service.connections import CONNECT_TIMEOUT, address, connect
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -29,8 +28,7 @@ class Backlog(Collector):
     """Asks the database at each scrape. Says nothing while it does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
-        self._address = url.render_as_string(hide_password=False)
+        self._address = address(settings.database_url)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         jobs = GaugeMetricFamily("jobs_unfinished", "Jobs by state.", labels=["queue", "status"])

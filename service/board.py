@@ -9,7 +9,7 @@ import time
 from uuid import UUID
 
 from service import queue
-from service.outbox import Claim
+from service.claims import Claim
 
 _SLOT = struct.Struct("d16si")  # deadline; id and attempt of the job that runs
 FALLBACK_TIMEOUT = 60  # seconds, for a function that the code does not know

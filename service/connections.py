@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from pydantic import SecretStr
+from sqlalchemy import make_url
 
 CONNECT_TIMEOUT = 2  # seconds; libpq takes no less
 RETRY_FOR = 4  # seconds after which no further try begins
@@ -53,6 +55,12 @@ class Connection(psycopg.Connection[Any]):
         """Roll back what there is: the pool asks each time, and mostly there is nothing."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().rollback()
+
+
+def address(url: SecretStr) -> str:
+    """A DATABASE_URL as the driver takes it, with its password."""
+    found = make_url(url.get_secret_value()).set(drivername="postgresql")
+    return found.render_as_string(hide_password=False)
 
 
 def connect(*args: Any, patience: float, **kwargs: Any) -> Connection:

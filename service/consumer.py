@@ -28,11 +28,11 @@ from rq.worker import BaseWorker
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from service import outbox
+from service import claims
 from service.attempt import Interrupted, perform
 from service.board import Slot
+from service.claims import Claim
 from service.db import Database
-from service.outbox import Claim
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -85,7 +85,7 @@ class Consumer(BaseWorker):
 
     def _name_connection(self, connection: Any, _: Any) -> None:
         """So that who takes a job back can end what we have open."""
-        connection.execute(f"SET application_name = '{outbox.connection_name(self.name)}'")
+        connection.execute(f"SET application_name = '{claims.connection_name(self.name)}'")
 
     def _install_signal_handlers(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -157,7 +157,7 @@ class Consumer(BaseWorker):
             return None
         try:
             with self._database.apart() as connection:
-                return outbox.claim(connection, id, self.name, self._lease)
+                return claims.claim(connection, id, self.name, self._lease)
         except DBAPIError as error:
             log.warning("the database does not answer", reason=str(error.orig).strip())
             self.connection.rpush(key, value)

@@ -13,10 +13,9 @@ from typing import Any, Literal, NamedTuple
 import structlog
 from flask import Flask, Response
 from pydantic_core import to_json
-from sqlalchemy import make_url
 
 from service import migrations
-from service.connections import CONNECT_TIMEOUT, Connection, connect
+from service.connections import CONNECT_TIMEOUT, Connection, address, connect
 from service.errors import RETRY_AFTER
 from service.redis import redis
 from service.settings import Settings
@@ -152,9 +151,9 @@ def ask_scheduler(settings: Settings) -> Status:
 
 
 def _connect(settings: Settings) -> Connection:
-    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
-    address = url.render_as_string(hide_password=False)
-    return connect(address, patience=DEADLINE, connect_timeout=CONNECT_TIMEOUT)
+    return connect(
+        address(settings.database_url), patience=DEADLINE, connect_timeout=CONNECT_TIMEOUT
+    )
 
 
 def _json(body: dict[str, Any], ok: bool) -> Response:

@@ -4,10 +4,9 @@ import http.client
 import sys
 
 import psycopg
-from sqlalchemy import make_url
 
 from service import pulse
-from service.connections import connect
+from service.connections import address, connect
 from service.settings import Settings
 
 TIMEOUT = 5  # seconds
@@ -62,10 +61,9 @@ def _is_alive(process: str) -> None:
 def _oldest(settings: Settings) -> float | None:
     """Seconds that the oldest job waits; None without one, or without a database: another worker
     would not do better, so that is no reason to replace this one."""
-    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
-    address = url.render_as_string(hide_password=False)
+    url = address(settings.database_url)
     try:
-        with connect(address, patience=TIMEOUT, connect_timeout=2) as connection:
+        with connect(url, patience=TIMEOUT, connect_timeout=2) as connection:
             found = connection.execute(OLDEST).fetchone()
     except psycopg.Error as error:
         print(f"worker: the database was not asked: {error}", file=sys.stderr)

@@ -5,9 +5,8 @@ Nothing to change here.
 
 import psycopg
 import structlog
-from sqlalchemy import make_url
 
-from service.connections import connect
+from service.connections import address, connect
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -22,8 +21,7 @@ class Leader:
     """Holds, or waits for, the lock of this number (an advisory lock's key)."""
 
     def __init__(self, settings: Settings, key: int) -> None:
-        url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
-        self._address = url.render_as_string(hide_password=False)
+        self._address = address(settings.database_url)
         self._key = key
         self._connection: psycopg.Connection | None = None
 

@@ -12,9 +12,10 @@ from redis import Redis, RedisError
 from sqlalchemy import case, func, select, text, update
 from sqlalchemy.orm import Session
 
-from service import outbox, queue
+from service import claims, queue
+from service.claims import Claim, WorkerDied
 from service.handover import key_of, push
-from service.outbox import QUEUED, RETRYING, RUNNING, Claim, Job, WorkerDied
+from service.outbox import QUEUED, RETRYING, RUNNING, Job
 from service.rows import Row
 
 log = structlog.get_logger()
@@ -73,9 +74,9 @@ def _take_back(session: Session) -> int:
     rows = session.execute(_EXPIRED).all()
     for row in rows:
         claim = Claim(*(getattr(row, name) for name in Claim._fields))
-        outbox.fail(session.connection(), claim, WorkerDied("its worker is gone"))
+        claims.fail(session.connection(), claim, WorkerDied("its worker is gone"))
     if rows:
-        names = [outbox.connection_name(row.worker) for row in rows]
+        names = [claims.connection_name(row.worker) for row in rows]
         session.execute(_END_CONNECTIONS, {"names": names})
     session.commit()
     return len(rows)

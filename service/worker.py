@@ -23,13 +23,13 @@ from prometheus_client import multiprocess
 from redis import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from service import exporter, outbox, pulse, reports, server
+from service import claims, exporter, pulse, reports, server
 from service.alarm import Alarm
 from service.app import create_app
 from service.board import Board, Slot
+from service.claims import WorkerDied, WorkerStopped
 from service.consumer import Consumer
 from service.db import Database
-from service.outbox import WorkerDied, WorkerStopped
 from service.queue import QUEUES
 from service.redis import make_client
 from service.settings import Settings
@@ -193,10 +193,10 @@ class Crew:
         try:
             with self._app.app_context(), self._database.apart() as connection:
                 for name, error in list(self._orphans.items()):
-                    outbox.abandoned(connection, name, error)
+                    claims.abandoned(connection, name, error)
                     del self._orphans[name]
                 for job in filter(None, running):
-                    outbox.renew(connection, *job, self._settings.job_lease)
+                    claims.renew(connection, *job, self._settings.job_lease)
         except DBAPIError as error:
             log.warning("leases are not renewed", reason=str(error.orig).strip())
 

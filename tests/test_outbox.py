@@ -10,7 +10,7 @@ from flask import Flask
 from rq import Queue
 from sqlalchemy import func, select, text, update
 
-from service import db, outbox
+from service import claims, db
 from service.app import create_app
 from service.attempt import Interrupted, perform
 from service.db import insert, session
@@ -65,7 +65,7 @@ def be_interrupted() -> None:
 
 @job()
 def tell_progress() -> None:
-    outbox.report_progress(40)
+    claims.report_progress(40)
     raise RuntimeError("after that")
 
 
@@ -193,7 +193,7 @@ def test_progress_stays_though_the_job_fails(app: Flask) -> None:
     work(app)
     assert (job_of(app, id).progress, job_of(app, id).status) == (40, RETRYING)
     with app.app_context():
-        outbox.report_progress(50)  # outside of a job it means nothing
+        claims.report_progress(50)  # outside of a job it means nothing
     assert job_of(app, id).progress == 40
 
 
@@ -209,8 +209,8 @@ def test_who_lost_the_lease_has_no_effect(app: Flask) -> None:
     perform(app, quick)
     assert (emails(app), job_of(app, id).status) == ({"dora@example.com"}, SUCCEEDED)
     with app.app_context(), db.apart() as connection:
-        assert outbox.fail(connection, slow, RuntimeError("late")) is None
-        assert not outbox.give_back(connection, slow, RuntimeError("late"))
+        assert claims.fail(connection, slow, RuntimeError("late")) is None
+        assert not claims.give_back(connection, slow, RuntimeError("late"))
     assert job_of(app, id).status == SUCCEEDED
 
 
@@ -355,6 +355,6 @@ def test_the_effect_and_the_success_are_one_transaction(committing: Flask) -> No
     with committing.app_context():
         session.execute(text("SET idle_in_transaction_session_timeout = 0"))
         insert(User, email=email, password_hash="")
-        assert outbox.succeed(session.connection(), found, None)
+        assert claims.succeed(session.connection(), found, None)
         session.rollback()
     assert (job_of(committing, id).status, email in emails(committing)) == (RUNNING, False)

@@ -15,10 +15,11 @@ from sqlalchemy import func, select, text, update
 
 from service import relay
 from service.app import create_app
+from service.claims import connection_name
 from service.db import session
 from service.devservers import Postgres, Redis
 from service.handover import key_of, push
-from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, Job, connection_name, enqueue
+from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, Job, enqueue
 from service.queue import QUEUES, job
 from service.redis import make_client
 from tests.conftest import make_settings

@@ -6,17 +6,18 @@ from uuid import UUID
 from flask import Flask
 from sqlalchemy import select
 
-from service import db, outbox
+from service import claims, db
 from service.attempt import perform
+from service.claims import Claim
 from service.db import session
-from service.outbox import QUEUED, Claim, Job
+from service.outbox import QUEUED, Job
 
 LEASE = timedelta(seconds=20)
 
 
 def claim(app: Flask, id: UUID, worker: str = "a worker") -> Claim | None:
     with app.app_context(), db.apart() as connection:
-        return outbox.claim(connection, id, worker, LEASE)
+        return claims.claim(connection, id, worker, LEASE)
 
 
 def work(app: Flask) -> int:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from service.claims import current, report_progress
 from service.db import session
-from service.outbox import current, report_progress
 from service.posts.models import Post
 from service.queue import job
 from service.rows import Row
