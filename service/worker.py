@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_hex
@@ -92,7 +92,7 @@ class Crew:
                 beat()
                 self._alarm.sleep(TICK)
             try:
-                return self._wind_up()
+                return self._wind_up(beat)
             finally:
                 if exporter_pid:
                     os.kill(exporter_pid, signal.SIGKILL)
@@ -210,7 +210,7 @@ class Crew:
         except RedisError as error:
             log.warning("Redis does not answer", reason=str(error))
 
-    def _wind_up(self) -> int:
+    def _wind_up(self, beat: Callable[[], None]) -> int:
         """Let jobs finish, then go back to the queue, then no more."""
         log.info("worker stops", running=sum(bool(c.slot.deadline) for c in self._children))
         grace = self._settings.shutdown_grace.total_seconds()
@@ -223,6 +223,7 @@ class Crew:
                 interrupted = True
                 self._signal_all(signal.SIGUSR1)
             self._look_after_them()
+            beat()
             self._alarm.sleep(0.2)
         for child in self._alive():
             child.killed_because = HAD_TO_STOP

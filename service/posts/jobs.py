@@ -26,7 +26,7 @@ def file_of(job_id: UUID) -> str:
     return f"exports/{job_id}.csv"
 
 
-@job(queue="low", timeout=900)
+@job(queue="low", attempts=5, backoff=30, timeout=900)  # over 7 minutes in all
 def export(author_id: UUID) -> dict[str, Any]:
     """Write all posts of an author into a CSV file, the oldest first."""
     claim = current.get()
