@@ -4,9 +4,7 @@ import gc
 import os
 import shutil
 import signal
-import socket
 import sys
-from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -28,20 +26,8 @@ logs.configure(settings)
 _memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
-def _bind() -> str:
-    """Every address of both families: Railway's private network has IPv6 only."""
-    try:
-        socket.socket(socket.AF_INET6).close()
-        if not Path("/proc/net/if_inet6").read_text():
-            raise OSError("no address")
-    except FileNotFoundError:
-        pass  # no Linux: the socket was made, so there is IPv6
-    except OSError:
-        return f"0.0.0.0:{settings.port}"
-    return f"[::]:{settings.port}"
-
-
-bind = _bind()
+_host = ports.every_address()
+bind = f"[{_host}]:{settings.port}" if ":" in _host else f"{_host}:{settings.port}"
 worker_class = "service.server.Worker"
 logger_class = "service.server.Logger"
 workers = server.processes(settings).count

@@ -198,12 +198,17 @@ def _add_verbs(parser: argparse.ArgumentParser) -> None:
     statuses = ("queued", "running", "retrying", "succeeded", "failed", "all")
     listing.add_argument("--status", choices=statuses, default="failed")
     listing.add_argument("--limit", type=int, default=50)
+    listing.add_argument("--function", metavar="NAME", help="only of this one: users.jobs.welcome")
+    verbs.add_parser("show", help="all that is known of a job").add_argument(
+        "id", type=UUID, nargs="+"
+    )
     for verb, about in (
-        ("show", "all that is known of a job"),
         ("retry", "try jobs that failed again, with all their attempts"),
         ("discard", "delete jobs that failed or wait, for good"),
     ):
-        verbs.add_parser(verb, help=about).add_argument("id", type=UUID, nargs="+")
+        which = verbs.add_parser(verb, help=about).add_mutually_exclusive_group(required=True)
+        which.add_argument("id", type=UUID, nargs="*", default=[])
+        which.add_argument("--function", metavar="NAME", help="all of this function that failed")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -42,6 +42,7 @@ class Claim(NamedTuple):
     created_at: datetime
     queued_at: datetime
     started_at: datetime
+    refused_at: datetime | None
 
 
 _CLAIM = Prepared(
@@ -158,10 +159,12 @@ def give_back(
 def refuse_unknown(connection: Connection, claim: Claim) -> None:
     """What to do with a job whose function this code does not have: keep it, and say so."""
     error = UnknownFunction(f"the code has no job {claim.function}")
-    if claim.started_at - claim.created_at > UNKNOWN_PATIENCE:
+    first = claim.refused_at or claim.started_at
+    if claim.started_at - first > UNKNOWN_PATIENCE:
         fail(connection, claim, error, final=True)
         return
     log.error("unknown job, kept for a worker that knows it", function=claim.function)
+    connection.execute(update(Job).where(Job.id == claim.id).values(refused_at=first))
     give_back(connection, claim, error, UNKNOWN_PAUSE)
 
 

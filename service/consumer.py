@@ -23,6 +23,7 @@ from redis.client import Pipeline
 from rq import worker_registration
 from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
+from rq.suspension import is_suspended
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.worker import BaseWorker
 from sqlalchemy import event
@@ -116,10 +117,16 @@ class Consumer(BaseWorker):
         return False
 
     def check_for_suspension(self, burst: bool) -> None:
-        if (now := time.monotonic()) - self._looked_at > SUSPENSION_POLL:
-            self._looked_at = now
-            with suppress(RedisError):  # the next step notices, and waits
-                super().check_for_suspension(burst)
+        if (now := time.monotonic()) - self._looked_at <= SUSPENSION_POLL:
+            return
+        self._looked_at, told = now, False
+        with suppress(RedisError):  # the next step notices, and waits
+            while not self._stop_requested and is_suspended(self.connection):
+                if not told:
+                    log.warning("worker is suspended, until somebody runs `rq resume`")
+                told = True
+                time.sleep(POLL)
+                self.heartbeat()
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
         self._state = state
@@ -139,6 +146,7 @@ class Consumer(BaseWorker):
         keys = self.queue_keys()
         while not self._stop_requested:
             try:
+                self.check_for_suspension(False)
                 if (popped := self.connection.blpop(keys, POLL)) is None:
                     self.heartbeat()
                 elif (claim := self._claim(*popped)) is not None:

@@ -3,17 +3,36 @@
 Nothing to change here. The token is that of web's /metrics.
 """
 
+import contextlib
+import os
+import signal
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service import metrics
+from service import launcher, metrics, ports
 from service.settings import Settings
+from service.sources import SettingsError
 
 
-def make_server(settings: Settings, port: int) -> ThreadingHTTPServer:
-    """A server that listens on all addresses. Raises OSError if the port is taken."""
+class Server(ThreadingHTTPServer):
+    """Listens on every address of both families."""
+
+    address_family = socket.AF_INET6 if ":" in ports.every_address() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        TCPServer.server_bind(self)  # HTTPServer's own asks DNS for our name
+
+
+def make_server(settings: Settings) -> Server | None:
+    """Bound to METRICS_PORT; None without one. Raises SettingsError if it is taken."""
+    if (port := settings.metrics_port) is None:
+        return None
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
@@ -37,11 +56,42 @@ def make_server(settings: Settings, port: int) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             pass
 
-    return ThreadingHTTPServer(("", port), Handler)  # "": all of IPv4
+    try:
+        return Server((ports.every_address(), port), Handler)
+    except OSError as error:
+        raise SettingsError([("METRICS_PORT", f"{port} cannot be had: {error.strerror}")]) from None
 
 
 def serve_in_background(settings: Settings) -> None:
     """For a process that does not fork."""
-    if settings.metrics_port is not None:
-        server = make_server(settings, settings.metrics_port)
+    if (server := make_server(settings)) is not None:
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class Exporter:
+    """A process that serves them, beside one that forks: a thread would not go well with that."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._server = make_server(settings)
+        self._pid = 0
+
+    def keep(self) -> None:
+        """Start it, or again if it has died."""
+        if self._server is None or (self._pid and os.waitpid(self._pid, os.WNOHANG) == (0, 0)):
+            return
+        parent = os.getpid()
+        if pid := os.fork():
+            self._pid = pid
+            return
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # its parent ends it, after the last job
+        launcher.die_with(parent, signal.SIGKILL)
+        with contextlib.suppress(BaseException):
+            self._server.serve_forever()
+        os._exit(1)
+
+    def stop(self) -> None:
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)

@@ -7,11 +7,15 @@ import psycopg
 
 from service import pulse
 from service.connections import address, connect
+from service.pulse import Life
 from service.settings import Settings
 
 TIMEOUT = 5  # seconds
 SILENCE = 30  # seconds without a sign of life after which a process hangs
-OLDEST = "SELECT extract(epoch FROM now() - min(queued_at)) FROM jobs WHERE status = 'queued'"
+OLDEST = """
+    SELECT extract(epoch FROM now() - min(queued_at)) FROM jobs
+    WHERE status = 'queued' AND queue = ANY(%s)
+"""
 
 
 class Unhealthy(Exception):
@@ -41,30 +45,32 @@ def _web(settings: Settings) -> None:
 
 
 def _worker(settings: Settings) -> None:
-    _is_alive("worker")
+    queues = " ".join(life.about for life in _living("worker")).split()
     limit = settings.job_wait_limit.total_seconds()
-    if (waited := _oldest(settings)) is not None and waited > limit:
+    if (waited := _oldest(settings, queues)) is not None and waited > limit:
         raise Unhealthy(f"leaves jobs waiting: the oldest for {waited:.0f} s, of {limit:.0f}")
 
 
 def _scheduler(_: Settings) -> None:
-    _is_alive("scheduler")
+    _living("scheduler")
 
 
-def _is_alive(process: str) -> None:
-    if (age := pulse.age(process)) is None:
+def _living(process: str) -> list[Life]:
+    """All such processes of this machine, of which none hangs."""
+    if not (found := pulse.lives(process)):
         raise Unhealthy("does not run on this machine")
-    if age > SILENCE:
-        raise Unhealthy(f"hangs: its last sign of life is {age:.0f} s old")
+    if (silence := max(life.silence for life in found)) > SILENCE:
+        raise Unhealthy(f"hangs: its last sign of life is {silence:.0f} s old")
+    return found
 
 
-def _oldest(settings: Settings) -> float | None:
-    """Seconds that the oldest job waits; None without one, or without a database: another worker
-    would not do better, so that is no reason to replace this one."""
+def _oldest(settings: Settings, queues: list[str]) -> float | None:
+    """Seconds that the oldest job of these queues waits; None without one, or without a database:
+    another worker would not do better, so that is no reason to replace this one."""
     url = address(settings.database_url)
     try:
         with connect(url, patience=TIMEOUT, connect_timeout=2) as connection:
-            found = connection.execute(OLDEST).fetchone()
+            found = connection.execute(OLDEST, (queues,)).fetchone()
     except psycopg.Error as error:
         print(f"worker: the database was not asked: {error}", file=sys.stderr)
         return None

@@ -33,6 +33,14 @@ def spawn(
     return subprocess.Popen([*launcher, *command], start_new_session=True, **options)
 
 
+def die_with(parent: int, number: signal.Signals) -> None:
+    """Have the kernel send us this signal when our parent, of that pid, ends. Linux only."""
+    if sys.platform == "linux":
+        _prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), number)
+
+
 # What follows runs in the child, before it becomes the program: without packages, so without
 # coverage's too. Tests of dev and of the servers see what comes of it.
 

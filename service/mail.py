@@ -13,6 +13,7 @@ import structlog
 from flask import Flask, current_app
 
 from service.settings import ROOT, Settings, settings
+from service.sources import SettingsError
 
 log = structlog.get_logger()
 
@@ -90,7 +91,20 @@ def to_log(message: Any) -> None:
     log.warning("mail not sent: there is no SMTP_URL", subject=message["Subject"])
 
 
+def require(feature: str) -> None:
+    """Declare, in the feature's `__init__`, that it is of no use without mail: then a start in
+    production without an SMTP_URL is refused."""
+    _required_by.append(feature)
+
+
+_required_by: list[str] = []
+
+
 def make_post(settings: Settings) -> Post:
+    """Raises SettingsError without an SMTP_URL where a feature requires it."""
+    if settings.smtp_url is None and _required_by and settings.is_production:
+        who = ", ".join(_required_by)
+        raise SettingsError([("SMTP_URL", f"is required by {who}: smtp://USER:PASSWORD@HOST:587")])
     if settings.smtp_url is not None:
         return Smtp(settings.smtp_url.get_secret_value())
     return Folder(FOLDER) if settings.app_env == "development" else to_log

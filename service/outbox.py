@@ -70,6 +70,7 @@ class Job(Model):
     queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    refused_at: Mapped[datetime | None]  # first, by a worker that has no such function
 
 
 def in_seconds(name: str) -> ColumnElement[datetime]:

@@ -4,8 +4,23 @@ import contextlib
 import errno
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 EVERYWHERE = ("0.0.0.0", "127.0.0.1", "::", "::1")
+
+
+def every_address() -> str:
+    """What a server binds to be reached by both families: Railway's private network has IPv6
+    only, and some machines have none."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+        if not Path("/proc/net/if_inet6").read_text():
+            raise OSError("no address")
+    except FileNotFoundError:
+        pass  # no Linux: the socket was made, so there is IPv6
+    except OSError:
+        return "0.0.0.0"
+    return "::"
 
 
 class Refused(Exception):

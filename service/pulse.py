@@ -3,6 +3,7 @@
 A process that hangs touches nothing. Nothing to change here.
 """
 
+import fcntl
 import os
 import stat
 import tempfile
@@ -10,6 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple, TextIO
+
+
+class Life(NamedTuple):
+    """A process of this machine, as its file shows it."""
+
+    silence: float  # seconds since its last sign of life
+    about: str
 
 
 def folder() -> Path:
@@ -28,24 +37,45 @@ def folder() -> Path:
 
 
 @contextmanager
-def beating(process: str) -> Iterator[Callable[[], None]]:
+def beating(process: str, about: str = "") -> Iterator[Callable[[], None]]:
     """What to call from time to time, as a sign of life of this process."""
     path = folder() / f"{process}.{os.getpid()}"
+    file = _open(path, about)
 
     def beat() -> None:
-        with suppress(OSError):  # systemd removes the folder of a user who logs out (RemoveIPC)
-            folder()
-            path.touch()
+        nonlocal file
+        with suppress(OSError):
+            if not path.exists():  # systemd removes what a user has who logs out (RemoveIPC)
+                file.close()
+                folder()
+                file = _open(path, about)
+            os.utime(file.fileno())
 
-    beat()
     try:
         yield beat
     finally:
         path.unlink(missing_ok=True)
+        file.close()
 
 
-def age(process: str) -> float | None:
-    """Seconds since the last sign of life of any such process on this machine; None without one."""
-    now = time.time()
-    found = [now - path.stat().st_mtime for path in folder().glob(f"{process}.*")]
-    return min(found, default=None)
+def _open(path: Path, about: str) -> TextIO:
+    """The file, locked: so a file that is not locked is of a process that was killed."""
+    file = path.open("w")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    file.write(about)
+    file.flush()
+    return file
+
+
+def lives(process: str) -> list[Life]:
+    """All such processes of this machine; the files of those that were killed are removed."""
+    now, found = time.time(), []
+    for path in folder().glob(f"{process}.*"):
+        with suppress(FileNotFoundError), path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(Life(now - path.stat().st_mtime, file.read()))
+            else:
+                path.unlink(missing_ok=True)
+    return found

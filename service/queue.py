@@ -142,8 +142,13 @@ def find(name: str) -> Function | None:
     return _functions.get(name)
 
 
+def functions() -> list[Function]:
+    """All that there are."""
+    return list(_functions.values())
+
+
 def recurring() -> list[Function]:
-    return [function for function in _functions.values() if function.cron]
+    return [function for function in functions() if function.cron]
 
 
 def pack(value: object) -> str:

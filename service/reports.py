@@ -10,7 +10,7 @@ from flask import Flask, has_request_context, request
 from service.logs import hide
 from service.settings import Settings
 
-_state: dict[str, Any] = {}  # empty, or {"sdk": sentry_sdk}: one client for the process
+_state: dict[str, Any] = {}  # empty, or sentry_sdk and its options: one client for the process
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -19,24 +19,32 @@ def init_app(app: Flask, settings: Settings) -> None:
     import sentry_sdk  # costs 0.15 s and 15 MB, so only those who use it pay
 
     traces = settings.sentry_traces_sample_rate
-    sentry_sdk.init(
-        dsn=settings.sentry_dsn.get_secret_value(),
-        environment=settings.app_env,
-        release=settings.commit_sha,
-        send_default_pii=False,
-        max_request_body_size="never",
-        include_local_variables=False,
-        before_send=_hide_credentials,
-        before_send_transaction=_hide_request,
-        auto_session_tracking=False,
-        traces_sample_rate=traces,
+    options: dict[str, Any] = {
+        "dsn": settings.sentry_dsn.get_secret_value(),
+        "environment": settings.app_env,
+        "release": settings.commit_sha,
+        "send_default_pii": False,
+        "max_request_body_size": "never",
+        "include_local_variables": False,
+        "before_send": _hide_credentials,
+        "before_send_transaction": _hide_request,
+        "auto_session_tracking": False,
+        "traces_sample_rate": traces,
         # The integrations wrap every request, query and log line, which costs 250 µs a
         # request even when nothing fails. Errors are captured where they become a response.
-        default_integrations=False,
-        auto_enabling_integrations=False,
-        integrations=_tracing() if traces else [],
-    )
-    _state["sdk"] = sentry_sdk
+        "default_integrations": False,
+        "auto_enabling_integrations": False,
+        "integrations": _tracing() if traces else [],
+    }
+    sentry_sdk.init(**options)
+    _state.update(sdk=sentry_sdk, options=options)
+
+
+def begin_anew() -> None:
+    """In a process that was forked from one that may have reported: its client's locks and
+    connection are the parent's."""
+    if sdk := _state.get("sdk"):
+        sdk.init(**_state["options"])
 
 
 def _hide_credentials(event: Any, _: Any) -> Any:

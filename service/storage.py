@@ -22,8 +22,8 @@ from service.errors import Unavailable
 from service.settings import ROOT, Settings
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-PUT_TIMEOUT = 30  # seconds that the server may be silent
-PUT_LIFETIME = timedelta(hours=1)
+TIMEOUT = 30  # seconds that the server may be silent
+LIFETIME = timedelta(hours=1)  # of a signature that only we use
 FOLDER = ROOT / ".dev" / "files"
 
 
@@ -39,7 +39,7 @@ class Form(NamedTuple):
 
 
 class Storage:
-    """A bucket. Only `put` talks to it: signatures are worked out, not asked for."""
+    """A bucket. `put` and `delete` talk to it; signatures are worked out, not asked for."""
 
     def __init__(
         self, bucket: str, region: str, key_id: str, secret: str, endpoint: str | None = None
@@ -89,23 +89,29 @@ class Storage:
 
     def put(self, key: str, file: BinaryIO, content_type: str) -> None:
         """Send a file of ours, from its position on. Raises OSError or StorageError."""
-        url = urlsplit(self._signed("PUT", key, PUT_LIFETIME, datetime.now(UTC), {}))
         start = file.tell()
         size = file.seek(0, 2) - start
         file.seek(start)
+        self._talk("PUT", key, file, {"Content-Type": content_type, "Content-Length": str(size)})
+
+    def delete(self, key: str) -> None:
+        """Remove a file, if it is there. Raises OSError or StorageError."""
+        self._talk("DELETE", key, None, {})
+
+    def _talk(self, method: str, key: str, body: BinaryIO | None, headers: dict[str, str]) -> None:
+        url = urlsplit(self._signed(method, key, LIFETIME, datetime.now(UTC), {}))
         secure = url.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(url.netloc, timeout=PUT_TIMEOUT)
-        headers = {"Content-Type": content_type, "Content-Length": str(size)}
+        connection = kind(url.netloc, timeout=TIMEOUT)
         try:
-            connection.request("PUT", f"{url.path}?{url.query}", file, headers)
+            connection.request(method, f"{url.path}?{url.query}", body, headers)
             response = connection.getresponse()
             said = response.read(200).decode(errors="replace")
         except http.client.HTTPException as error:
             raise StorageError(f"the server broke off: {error!r}") from error
         finally:
             connection.close()
-        if response.status != 200:
+        if response.status not in (200, 204):
             raise StorageError(f"the server answered {response.status}: {said}")
 
     def _signed(
@@ -151,6 +157,9 @@ class LocalFiles:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy)
+
+    def delete(self, key: str) -> None:
+        self.path(key).unlink(missing_ok=True)
 
     def path(self, key: str) -> Path:
         return self._folder / key

@@ -21,15 +21,17 @@ import structlog
 from flask import Flask
 from prometheus_client import multiprocess
 from redis import RedisError
+from rq import worker_registration
 from sqlalchemy.exc import DBAPIError
 
-from service import claims, exporter, pulse, reports, server
+from service import claims, launcher, pulse, reports, server
 from service.alarm import Alarm
 from service.app import create_app
 from service.board import Board, Slot
 from service.claims import WorkerDied, WorkerStopped
 from service.consumer import Consumer
 from service.db import Database
+from service.exporter import Exporter
 from service.queue import QUEUES
 from service.redis import make_client
 from service.settings import Settings
@@ -77,52 +79,45 @@ class Crew:
         ]
         self._orphans: dict[str, BaseException] = {}  # jobs of these workers are to be failed
         self._alarm = Alarm()
+        self._exporter = Exporter(settings)
         self._told_at = 0.0
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; then 0."""
         self._alarm.install()
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake up
-        exporter_pid = self._fork_exporter()
+        with contextlib.suppress(RedisError):
+            for queue in self._consumer().queues:  # names of workers that were killed
+                worker_registration.clean_worker_registry(queue)
         log.info("worker started", processes=len(self._children), queues=list(self._queues))
-        with pulse.beating("worker") as beat:
+        with pulse.beating("worker", " ".join(self._queues)) as beat:
             while not self._alarm.rung:
-                self._start_children()
+                self._start_processes()
                 self._look_after_them()
                 beat()
                 self._alarm.sleep(TICK)
             try:
                 return self._wind_up(beat)
             finally:
-                if exporter_pid:
-                    os.kill(exporter_pid, signal.SIGKILL)
+                self._exporter.stop()
 
-    def _fork_exporter(self) -> int:
-        """A process that serves /metrics, apart from us: a thread would not go well with forks."""
-        if (port := self._settings.metrics_port) is None:
-            return 0
-        server = exporter.make_server(self._settings, port)
-        if pid := os.fork():
-            server.server_close()
-            return pid
-        parent = os.getppid()
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)  # its parent ends it, after the last job
-        server.service_actions = lambda: os._exit(0) if os.getppid() != parent else None  # type: ignore[method-assign]
-        server.serve_forever()
-        os._exit(0)
-
-    def _start_children(self) -> None:
-        for child in self._children:
-            if not child.pid and time.monotonic() >= child.start_at:
-                self._fork(child)
+    def _start_processes(self) -> None:
+        """Those that are not there. A machine that has no room for one may have it later."""
+        try:
+            self._exporter.keep()
+            for child in self._children:
+                if not child.pid and time.monotonic() >= child.start_at:
+                    child.start_at = time.monotonic() + LONGEST_PAUSE
+                    self._fork(child)
+        except OSError as error:
+            log.error("a process of the worker cannot be started", reason=str(error))
 
     def _fork(self, child: Child) -> None:
         child.consumer = self._consumer()
         child.slot.end()
         child.started, child.stopped, child.killed_because = time.monotonic(), False, ""
         sys.stdout.flush()
+        parent = os.getpid()
         if pid := os.fork():
             child.pid = pid
             return
@@ -130,6 +125,9 @@ class Crew:
         try:  # in the child, which must not get past this
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # Nobody renews our leases without a parent, or ends a job that hangs.
+            launcher.die_with(parent, signal.SIGKILL)
+            reports.begin_anew()
             child.consumer.run(child.slot)
             code = 0
         except BaseException:

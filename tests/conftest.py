@@ -26,6 +26,9 @@ from service.users.models import User
 from tests import things
 from tests.people import PASSWORD, Person
 from tests.seaweed import BUCKET, KEY_ID, REGION, SECRET, Seaweed
+from tests.sentry import sink
+
+__all__ = ["sink"]  # a fixture
 
 JWT_SECRET = "a secret of the tests, as long as the longest algorithm would want it to be"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

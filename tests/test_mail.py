@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from service import mail
 from service.mail import Folder, Smtp, make_post, to_log
 from service.settings import Settings
+from service.sources import SettingsError
 from tests.ports import free_port
 
 # aiosmtpd warns of a server that takes passwords without TLS, which is what a test wants.
@@ -174,3 +175,15 @@ def test_which_of_them_it_is_the_settings_say(settings: Settings) -> None:
     assert kind(app_env="production") is kind(app_env="test") is to_log
     assert isinstance(kind(app_env="development"), Folder)
     assert isinstance(kind(app_env="production", smtp_url=SecretStr("smtp://h")), Smtp)
+
+
+def test_a_feature_may_require_mail(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    production = settings.model_copy(update={"app_env": "production"})
+    assert make_post(production) is to_log
+    monkeypatch.setattr(mail, "_required_by", [])
+    mail.require("billing")
+    with pytest.raises(SettingsError, match="SMTP_URL  is required by billing"):
+        make_post(production)
+    assert make_post(settings) is to_log
+    url = SecretStr("smtp://mail.example.com")
+    assert isinstance(make_post(production.model_copy(update={"smtp_url": url})), Smtp)

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 from rq import Queue
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Connection, event, func, select, text, update
+from structlog.testing import capture_logs
 
 from service import claims, db
 from service.app import create_app
@@ -25,7 +26,7 @@ from tests.conftest import make_settings
 from tests.people import Person
 from tests.serving import own_database
 from tests.waiting import until
-from tests.working import claim, work
+from tests.working import claim, own_app, work
 from tests.working import job as job_of
 
 
@@ -233,7 +234,14 @@ def test_an_unknown_function_that_nobody_takes_for_an_hour_has_failed(app: Flask
         session.execute(update(Job).values(changes))
         session.commit()
     work(app)
-    assert job_of(app, id).status == FAILED
+    assert job_of(app, id).status == RETRYING  # it was never refused before
+    for minutes, status in ((59, RETRYING), (61, FAILED)):
+        with app.app_context():
+            refused = func.now() - timedelta(minutes=minutes)
+            session.execute(update(Job).values(status=QUEUED, refused_at=refused))
+            session.commit()
+        work(app)
+        assert job_of(app, id).status == status
 
 
 @job(attempts=1)
@@ -274,10 +282,8 @@ def test_a_job_bears_the_id_of_its_request(alice: Person, app: Flask) -> None:
 
 @pytest.fixture(scope="module")
 def committing(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
-    app = create_app(make_settings(own_database(postgres), f"{redis_server.url[:-1]}1"))
-    yield app
-    app.extensions["handover"].close()
-    app.extensions["database"].engine.dispose()
+    with own_app(postgres, redis_server, 1) as made:
+        yield made
 
 
 def waiting(app: Flask, name: str = "default") -> list[str]:
@@ -331,9 +337,11 @@ def test_a_request_with_an_idempotency_key_has_its_job_once(committing: Flask) -
 
 def test_redis_that_is_down_costs_the_request_nothing_but_a_warning(postgres: Postgres) -> None:
     app = create_app(make_settings(own_database(postgres), "redis://127.0.0.1:1/0"))
-    id = enqueued(app, refuse)
-    app.extensions["handover"].close()
-    assert job_of(app, id).status == QUEUED
+    with capture_logs() as logged:
+        ids = [enqueued(app, refuse) for _ in range(3)]
+        app.extensions["handover"].close()
+    assert [each["event"] for each in logged] == ["jobs are left to the relay"]
+    assert {job_of(app, id).status for id in ids} == {QUEUED}
     app.extensions["database"].engine.dispose()
 
 
@@ -352,9 +360,12 @@ def test_the_effect_and_the_success_are_one_transaction(committing: Flask) -> No
     id = enqueued(committing, add_user, email := f"{uuid4()}@example.com")
     found = claim(committing, id)
     assert found is not None
-    with committing.app_context():
-        session.execute(text("SET idle_in_transaction_session_timeout = 0"))
-        insert(User, email=email, password_hash="")
-        assert claims.succeed(session.connection(), found, None)
-        session.rollback()
-    assert (job_of(committing, id).status, email in emails(committing)) == (RUNNING, False)
+
+    def cut(connection: Connection) -> None:
+        assert connection.scalar(select(Job.status).where(Job.id == id)) == SUCCEEDED
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    event.listen(committing.extensions["database"].engine, "commit", cut, once=True)
+    perform(committing, found)
+    failed = job_of(committing, id)
+    assert (failed.status, email in emails(committing)) == (RETRYING, False)

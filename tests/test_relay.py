@@ -14,7 +14,6 @@ from redis import RedisError
 from sqlalchemy import func, select, text, update
 
 from service import relay
-from service.app import create_app
 from service.claims import connection_name
 from service.db import session
 from service.devservers import Postgres, Redis
@@ -23,8 +22,7 @@ from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, Job, enqueue
 from service.queue import QUEUES, job
 from service.redis import make_client
 from tests.conftest import make_settings
-from tests.serving import own_database
-from tests.working import claim
+from tests.working import claim, own_app
 from tests.working import job as job_of
 
 AGAIN = timedelta(seconds=20)
@@ -37,9 +35,8 @@ def nothing() -> None: ...
 
 @pytest.fixture(scope="module")
 def app(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
-    made = create_app(make_settings(own_database(postgres), f"{redis_server.url[:-1]}2"))
-    yield made
-    made.extensions["database"].engine.dispose()
+    with own_app(postgres, redis_server, 2) as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,19 +1,14 @@
 """Error reports: a real envelope for what nobody foresaw, with nothing personal in it."""
 
-import gzip
 import json
 import subprocess
 import sys
 import textwrap
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
-
-import pytest
+from http.server import ThreadingHTTPServer
 
 from service.settings import ROOT
 from tests.children import surroundings
+from tests.sentry import Envelope
 
 # Everything of a request that says who sent it, or what. Given as arguments, for a report shows
 # the lines of the source.
@@ -58,40 +53,6 @@ PROGRAM = """
         )
     reports.flush()
 """
-
-
-class Envelope(NamedTuple):
-    """What Sentry's SDK sent: the headers of its request, and its events."""
-
-    text: str
-    auth: str
-    events: list[dict[str, Any]]
-
-
-class Sink(BaseHTTPRequestHandler):
-    """Stands in for Sentry."""
-
-    def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers["Content-Encoding"] == "gzip":
-            raw = gzip.decompress(raw)
-        events = [json.loads(line) for line in raw.splitlines()[1:] if b'"exception"' in line]
-        auth = self.headers["X-Sentry-Auth"]
-        self.server.received.append(Envelope(raw.decode(), auth, events))  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def sink() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Sink) as server:
-        server.received = []  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def run(program: str, *arguments: object, **variables: str) -> str:

@@ -27,14 +27,17 @@ from service.db import session
 from service.devservers import Postgres, Redis
 from service.outbox import FAILED, SUCCEEDED, Job, enqueue
 from service.queue import job
+from service.redis import make_client
 from service.settings import Settings
 from tests.children import Logs
 from tests.conftest import make_settings
-from tests.serving import own_database, variables
+from tests.serving import variables
 from tests.waiting import until
 from tests.working import job as job_of
+from tests.working import own_app
 
 RUN = """
+{}
 import os, sys, tempfile
 folder = tempfile.TemporaryDirectory()
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name  # before the jobs of this file are imported
@@ -86,46 +89,36 @@ def be_unimportant() -> None: ...
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres: Postgres) -> str:
-    return own_database(postgres)
-
-
-@pytest.fixture(scope="module")
-def redis_url(redis_server: Redis) -> str:
-    return f"{redis_server.url[:-1]}3"
-
-
-@pytest.fixture(scope="module")
-def app(database_url: str, redis_url: str) -> Iterator[Flask]:
-    made = create_app(make_settings(database_url, redis_url))
-    yield made
-    made.extensions["handover"].close()
-    made.extensions["database"].engine.dispose()
+def app(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
+    with own_app(postgres, redis_server, 3) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def own(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
     """An app whose jobs only the worker takes that a test starts."""
-    made = create_app(make_settings(own_database(postgres), f"{redis_server.url[:-1]}4"))
-    yield made
-    made.extensions["handover"].close()
-    made.extensions["database"].engine.dispose()
+    with own_app(postgres, redis_server, 4) as made:
+        yield made
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[Client]:
-    with Client.from_url(redis_url) as opened:
+def client(app: Flask) -> Iterator[Client]:
+    with make_client(app.extensions["settings"]) as opened:
         opened.flushdb()
         yield opened
 
 
-@contextmanager
-def process(app: Flask, command: str, *arguments: str, **more: str) -> Iterator[Logs]:
-    """A worker or scheduler that knows the jobs of this file."""
+def make_process(app: Flask, command: str, *arguments: str, first: str = "", **more: str) -> Logs:
+    """A worker or scheduler that knows the jobs of this file, and does something else `first`."""
     found: Settings = app.extensions["settings"]
     urls = [url.get_secret_value() for url in (found.database_url, found.redis_url)]
     env = {**variables(*urls), "WORKER_CONCURRENCY": "1", **more}
-    with Logs(["-c", RUN.format([command, *arguments])], env, f"{command} started") as started:
+    return Logs(["-c", RUN.format(first, [command, *arguments])], env, f"{command} started")
+
+
+@contextmanager
+def process(app: Flask, command: str, *arguments: str, **more: str) -> Iterator[Logs]:
+    with make_process(app, command, *arguments, **more) as started:
         yield started
 
 
@@ -194,7 +187,7 @@ def test_a_poison_job_fails_after_its_attempts_and_takes_nobody_with_it(
     assert worker.process.poll() is None
 
 
-def test_rq_sees_its_workers_and_can_suspend_them(app: Flask, client: Client, worker: Logs) -> None:
+def test_rq_sees_its_workers(app: Flask, client: Client, worker: Logs) -> None:
     (found,) = until(lambda: RQWorker.all(connection=client))
     (child,) = psutil.Process(worker.process.pid).children()
     assert (found.pid, found.queue_names()) == (child.pid, ["high", "default", "low"])
@@ -248,9 +241,9 @@ def test_with_both_the_service_is_healthy(app: Flask, worker: Logs, scheduler: L
     assert {"worker", "scheduler"} < set(checks()["checks"])
 
 
-def samples(port: int, token: str = "") -> dict[str, float]:
+def samples(port: int, token: str = "", host: str = "127.0.0.1") -> dict[str, float]:
     """What a worker or scheduler serves, by name and labels."""
-    request = Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": token})
+    request = Request(f"http://{host}:{port}/metrics", headers={"Authorization": token})
     with urlopen(request, timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
         return {
@@ -314,6 +307,42 @@ def test_a_worker_that_hangs_is_not_healthy(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_worker_that_hangs_is_not_healthy_though_another_one_lives(
+    app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
+    with pulse.beating("worker"), pulse.beating("worker.other") as beat:
+        (other,) = tmp_path.glob("worker.other.*")
+        os.utime(other, (time.time() - 60,) * 2)
+        assert check(app, "worker") == 1
+        assert "hangs" in capsys.readouterr().err
+        beat()
+        assert check(app, "worker") == 0
+
+
+def test_a_worker_that_was_killed_does_not_count(
+    app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
+    left = tmp_path / "worker.1"
+    left.touch()
+    assert check(app, "worker") == 1
+    assert "does not run on this machine" in capsys.readouterr().err
+    assert not left.exists()
+
+
+def test_a_sign_of_life_that_somebody_removed_is_there_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
+    with pulse.beating("worker", "low") as beat:
+        next(tmp_path.iterdir()).unlink()
+        assert pulse.lives("worker") == []
+        beat()
+        (life,) = pulse.lives("worker")
+    assert (life.about, life.silence < 5) == ("low", True)
+
+
 def test_a_worker_that_leaves_jobs_waiting_is_not_healthy(
     app: Flask,
     client: Client,
@@ -322,7 +351,7 @@ def test_a_worker_that_leaves_jobs_waiting_is_not_healthy(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
-    with pulse.beating("worker"):
+    with pulse.beating("worker", "high default"):
         with app.app_context():
             id = enqueue(session, tell_pid, delay=timedelta(hours=1))
             job = session.get(Job, id)
@@ -334,6 +363,8 @@ def test_a_worker_that_leaves_jobs_waiting_is_not_healthy(
         nowhere = make_settings("postgresql+psycopg://127.0.0.1:1/x", "redis://127.0.0.1:1/0")
         assert healthcheck.run(nowhere, "worker") == 0
         assert "the database was not asked" in capsys.readouterr().err
+    with pulse.beating("worker", "high low"):  # that queue is another one's
+        assert check(app, "worker") == 0
         with app.app_context():
             session.delete(session.get(Job, id))
             session.commit()

@@ -1,5 +1,7 @@
 """Runs the jobs that wait, here and now, as a worker would: for tests of what jobs do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -7,12 +9,25 @@ from flask import Flask
 from sqlalchemy import select
 
 from service import claims, db
+from service.app import create_app
 from service.attempt import perform
 from service.claims import Claim
 from service.db import session
+from service.devservers import Postgres, Redis
 from service.outbox import QUEUED, Job
+from tests.conftest import make_settings
+from tests.serving import own_database
 
 LEASE = timedelta(seconds=20)
+
+
+@contextmanager
+def own_app(postgres: Postgres, redis: Redis, number: int) -> Iterator[Flask]:
+    """An app with a database of its own, and Redis' database of this number."""
+    app = create_app(make_settings(own_database(postgres), f"{redis.url[:-1]}{number}"))
+    yield app
+    app.extensions["handover"].close()
+    app.extensions["database"].engine.dispose()
 
 
 def claim(app: Flask, id: UUID, worker: str = "a worker") -> Claim | None:

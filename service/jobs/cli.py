@@ -3,12 +3,13 @@
 import argparse
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, Delete, Update, case, delete, func, select, update
 
+from service import queue
 from service.db import session
 from service.outbox import FAILED, QUEUED, RETRYING, Job
 
@@ -19,14 +20,21 @@ def run(app: Flask, arguments: argparse.Namespace) -> int:
     """Exit code: 1 if there was no such job."""
     with app.app_context():
         if arguments.verb == "list":
-            return _list(arguments.status, arguments.limit)
-        return max([_VERBS[arguments.verb](id) for id in arguments.id])
+            return _list(arguments.status, arguments.function, arguments.limit)
+        if arguments.verb == "show":
+            return max(map(_show, arguments.id))
+        change = _retry() if arguments.verb == "retry" else _DISCARD
+        if arguments.function:
+            return _change_all(change, arguments.function)
+        return max([_change(change, id) for id in arguments.id])
 
 
-def _list(status: str, limit: int) -> int:
+def _list(status: str, function: str | None, limit: int) -> int:
     query = select(Job).order_by(Job.id.desc()).limit(limit)
     if status != "all":
         query = query.where(Job.status == status)
+    if function:
+        query = query.where(Job.function == function)
     rows = [[_cell(getattr(job, name)) for name in COLUMNS] for job in session.scalars(query)]
     print("\n".join(_table([[*COLUMNS], *rows])))
     counts = session.execute(select(Job.status, func.count()).group_by(Job.status)).all()
@@ -42,37 +50,65 @@ def _show(id: UUID) -> int:
     return 0
 
 
-def _retry(id: UUID) -> int:
-    """The relay hands it over within a second or two."""
-    changes: dict[str, Any] = {
-        "status": RETRYING,
-        # Attempts only grow: the number tells a claim from all that were before it.
-        "max_attempts": Job.attempts + 3,
-        "due_at": func.now(),
-        "finished_at": None,
-    }
-    failed = update(Job).where(Job.id == id, Job.status == FAILED).values(changes)
-    if session.execute(failed.returning(Job.id)).first() is None:
-        return _failed(id, "there is no job with this id that has failed")
-    session.commit()
-    print(f"{id}: will be tried again")
+class Change(NamedTuple):
+    """What becomes of jobs, one by one or all that failed of a function."""
+
+    statement: Update | Delete
+    fits: ColumnElement[bool]
+    done: str
+    unfit: str
+
+
+def _retry() -> Change:
+    more = {function.name: function.attempts for function in queue.functions()}
+    return Change(
+        update(Job).values(
+            status=RETRYING,
+            # Attempts only grow: the number tells a claim from all that were before it.
+            max_attempts=Job.attempts + case(more, value=Job.function, else_=1),
+            due_at=func.now(),  # the relay hands it over within a second or two
+            finished_at=None,
+            refused_at=None,
+        ),
+        Job.status == FAILED,
+        "will be tried again",
+        "there is no job with this id that has failed",
+    )
+
+
+_DISCARD = Change(
+    delete(Job),
+    Job.status.in_((FAILED, QUEUED, RETRYING)),
+    "discarded",
+    "there is no job with this id that failed or waits",
+)
+
+
+def _change(change: Change, id: UUID) -> int:
+    if not _changed(change, Job.id == id):
+        return _failed(id, change.unfit)
+    print(f"{id}: {change.done}")
     return 0
 
 
-def _discard(id: UUID) -> int:
-    there = delete(Job).where(Job.id == id, Job.status.in_((FAILED, QUEUED, RETRYING)))
-    if session.execute(there.returning(Job.id)).first() is None:
-        return _failed(id, "there is no job with this id that failed or waits")
-    session.commit()
-    print(f"{id}: discarded")
+def _change_all(change: Change, function: str) -> int:
+    count = _changed(change, Job.function == function, Job.status == FAILED)
+    if not count:
+        return _failed(function, "no job of this function has failed")
+    print(f"{function}: {count} {change.done}")
     return 0
 
 
-_VERBS = {"show": _show, "retry": _retry, "discard": _discard}
+def _changed(change: Change, *which: ColumnElement[bool]) -> int:
+    """How many it was done to; committed."""
+    statement = change.statement.where(change.fits, *which).returning(Job.id)
+    count = len(session.execute(statement).all())
+    session.commit()
+    return count
 
 
-def _failed(id: UUID, why: str) -> int:
-    print(f"{id}: {why}", file=sys.stderr)
+def _failed(what: object, why: str) -> int:
+    print(f"{what}: {why}", file=sys.stderr)
     return 1
 
 

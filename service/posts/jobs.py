@@ -3,17 +3,20 @@
 import csv
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
 from service.claims import current, report_progress
 from service.db import session
-from service.posts.models import Post
+from service.outbox import QUEUED, RETRYING, RUNNING, Job, enqueue
+from service.posts.models import Export, Post
 from service.queue import job
 from service.rows import Row
+from service.settings import settings
 from service.storage import files
 
 PAGE = 1000  # posts in memory at a time
@@ -21,9 +24,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = ("id", "title", "body", "created_at", "updated_at")
 
 
-def file_of(job_id: UUID) -> str:
-    """The name of an export's file in the bucket."""
-    return f"exports/{job_id}.csv"
+def ask_for_export(author_id: UUID) -> UUID:
+    """Have an export written; returns its id, which is that of the job."""
+    id = enqueue(session, export, author_id, owner=author_id)
+    session.add(Export(id=id, author_id=author_id))
+    return id
 
 
 @job(queue="low", attempts=5, backoff=30, timeout=900)  # over 7 minutes in all
@@ -31,11 +36,24 @@ def export(author_id: UUID) -> dict[str, Any]:
     """Write all posts of an author into a CSV file, the oldest first."""
     claim = current.get()
     assert claim is not None
+    wanted = session.get_one(Export, claim.id)
     with TemporaryFile() as file:
         count = _write(file, author_id)
         file.seek(0)
-        files().put(file_of(claim.id), file, "text/csv; charset=utf-8")
+        files().put(wanted.file, file, "text/csv; charset=utf-8")
+    wanted.written_at = datetime.now(UTC)
     return {"posts": count, "url": f"/api/posts/exports/{claim.id}"}
+
+
+@job(queue="low", cron="41 * * * *", timeout=900)
+def remove_old_exports() -> None:
+    """Remove the files whose jobs are forgotten, and those of accounts that are gone."""
+    old = Export.created_at < func.now() - settings().job_retention
+    runs = exists().where(Job.id == Export.id, Job.status.in_((QUEUED, RUNNING, RETRYING)))
+    query = select(Export).where(old | Export.author_id.is_(None), ~runs).limit(PAGE)
+    for export in session.scalars(query):
+        files().delete(export.file)
+        session.delete(export)
 
 
 def _write(file: BinaryIO, author_id: UUID) -> int:

@@ -56,6 +56,32 @@ class Post(Model):
         self.body = body or self.body
 
 
+class Export(Model):
+    """A file of somebody's posts; its id is that of the job that writes it."""
+
+    __tablename__ = "exports"
+
+    # Not deleted with the account: somebody has to remove the file first.
+    author_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey(User.id, ondelete="SET NULL"), index=True
+    )
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    written_at: Mapped[datetime | None]
+
+    @classmethod
+    def of_author(cls, id: UUID, author_id: UUID) -> Self:
+        """One that can be fetched. Raises NotFound, for somebody else's too."""
+        found = session.get(cls, id)
+        if found is None or found.author_id != author_id or found.written_at is None:
+            raise NotFound("There is no file of this job, or not yet.")
+        return found
+
+    @property
+    def file(self) -> str:
+        """Its name in the bucket."""
+        return f"exports/{self.id}.csv"
+
+
 _BY_ID = Prepared(select(Post).where(Post.id == bindparam("id")))
 _NEWEST = select(Post).order_by(Post.id.desc()).limit(bindparam("limit", type_=Integer))
 _FIRST_PAGE = Prepared(_NEWEST)

@@ -6,15 +6,11 @@ from uuid import UUID
 from flask import Blueprint, Response, send_file
 
 from service.db import insert, session
-from service.errors import NotFound
-from service.jobs import job_of
 from service.jobs.schemas import JobOut
 from service.openapi import describe
-from service.outbox import SUCCEEDED, enqueue
 from service.posts import jobs
-from service.posts.models import Post
+from service.posts.models import Export, Post
 from service.posts.schemas import PostBody, PostOut, PostPatch, PostQuery
-from service.queue import function_of
 from service.schemas import Page
 from service.storage import LocalFiles, files
 from service.tokens import make_cursor, read_cursor
@@ -22,7 +18,6 @@ from service.users import current_user
 
 bp = Blueprint("posts", __name__, url_prefix="/api/posts")
 
-EXPORT = function_of(jobs.export).name
 LINK_LIFETIME = timedelta(hours=1)
 
 
@@ -57,7 +52,7 @@ def export() -> Response:
     """
     user = current_user()
     files()
-    id = enqueue(session, jobs.export, user.id, owner=user.id)
+    id = jobs.ask_for_export(user.id)
     session.commit()
     job = JobOut(id=id, status="queued", progress=None, result=None, error=None)
     return JobOut.response(job, 202, {"Location": f"/api/jobs/{id}"})
@@ -67,12 +62,10 @@ def export() -> Response:
 @describe(returns={302: None}, signed_in=True, problems=(503,))
 def download(id: UUID) -> Response:
     """The file of an export, by the id of its job: where to fetch it for an hour."""
-    job = job_of(current_user().id, id)
-    if job.function != EXPORT or job.status != SUCCEEDED:
-        raise NotFound("There is no file of this job, or not yet.")
+    file = Export.of_author(id, current_user().id).file
     if isinstance(store := files(), LocalFiles):
-        return send_file(store.path(jobs.file_of(id)), "text/csv", True, "posts.csv")
-    url = store.download_url(jobs.file_of(id), "posts.csv", LINK_LIFETIME, datetime.now(UTC))
+        return send_file(store.path(file), "text/csv", True, "posts.csv")
+    url = store.download_url(file, "posts.csv", LINK_LIFETIME, datetime.now(UTC))
     return Response(status=302, headers={"Location": url})
 
 

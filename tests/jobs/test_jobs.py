@@ -1,11 +1,13 @@
 """Jobs as their owners see them, and as operators do on the command line."""
 
 import argparse
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from service.__main__ import parser
 from service.db import session
@@ -93,8 +95,41 @@ def test_a_failed_job_is_tried_again_with_all_its_attempts(
     work(app)
     assert run(app, "retry", id) == 0
     again = job_of(app, id)
-    assert (again.status, again.max_attempts - again.attempts) == (RETRYING, 3)
+    assert (again.status, again.max_attempts - again.attempts) == (RETRYING, 1)
     assert "will be tried again" in capsys.readouterr().out
+
+
+@job(attempts=5)
+def fail_later() -> None: ...
+
+
+def test_all_of_a_function_that_failed_are_tried_again_or_discarded(
+    app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "tests.jobs.test_jobs.fail_later"
+    first, second = (enqueued(app, None, fail_later) for _ in range(2))
+    other, waiting = enqueued(app, None, fail, "x"), enqueued(app, None, fail_later)
+    assert run(app, "retry", "--function", name) == 1
+    assert f"{name}: no job of this function has failed" in capsys.readouterr().err
+    with app.app_context():
+        failed = Job.id.in_([first, second, other])
+        changes = {"status": "failed", "attempts": 5, "refused_at": datetime.now(UTC)}
+        session.execute(update(Job).where(failed).values(changes))
+        session.commit()
+    assert run(app, "list", "--function", name) == 0
+    assert str(other) not in capsys.readouterr().out
+    assert run(app, "retry", "--function", name) == 0
+    assert f"{name}: 2 will be tried again" in capsys.readouterr().out
+    again = job_of(app, first)
+    assert (again.status, again.max_attempts, again.refused_at) == (RETRYING, 10, None)
+    assert [job_of(app, id).status for id in (second, other, waiting)] == [
+        *(RETRYING, "failed"),
+        QUEUED,
+    ]
+    assert run(app, "discard", "--function", "tests.jobs.test_jobs.fail") == 0
+    with app.app_context():
+        assert session.get(Job, other) is None
+        assert session.get(Job, waiting) is not None
 
 
 def test_a_job_is_discarded_unless_it_runs_or_has_succeeded(app: Flask) -> None:
@@ -121,5 +156,6 @@ def test_what_is_not_there_is_said(app: Flask, capsys: pytest.CaptureFixture[str
     for verb in ("show", "retry", "discard"):
         assert run(app, verb, NOBODYS) == 1
         assert NOBODYS in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        run(app, "show", "no-uuid")
+    for wrong in (["show", "no-uuid"], ["retry"], ["retry", NOBODYS, "--function", "x"]):
+        with pytest.raises(SystemExit, match="2"):
+            run(app, *wrong)

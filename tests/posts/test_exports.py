@@ -2,17 +2,24 @@
 
 import csv
 import io
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import func, update
 
+from service.db import session
+from service.outbox import Job, enqueue
 from service.posts import jobs
+from service.posts.models import Export
 from service.storage import LocalFiles, Storage
 from tests.people import NOBODYS, Person
+from tests.working import job as job_of
 from tests.working import work
 
 
@@ -116,6 +123,66 @@ def test_without_a_bucket_there_are_no_exports(
     monkeypatch.setitem(app.extensions, "files", None)
     answer = alice.post("/api/posts/exports")
     assert (answer.status_code, answer.get_json()["detail"]) == (503, "exports are not configured")
+
+
+def grow_old(app: Flask, **changes: Any) -> None:
+    with app.app_context():
+        session.execute(update(Export).values(changes))
+        session.commit()
+
+
+def clean_up(app: Flask) -> None:
+    with app.app_context():
+        id = enqueue(session, jobs.remove_old_exports)
+        session.commit()
+    work(app)
+    assert job_of(app, id).status == "succeeded"
+
+
+EIGHT_DAYS = timedelta(days=8)
+
+
+def test_an_old_file_is_removed(alice: Person, app: Flask, files: LocalFiles) -> None:
+    job = exported(alice, app)
+    path = files.path(f"exports/{job['id']}.csv")
+    clean_up(app)
+    assert path.exists()
+    grow_old(app, created_at=func.now() - EIGHT_DAYS)
+    clean_up(app)
+    assert not path.exists()
+    assert alice.get(job["result"]["url"]).status_code == 404
+
+
+def test_the_file_of_an_account_that_is_gone_is_removed(
+    alice: Person, bob: Person, app: Flask, files: LocalFiles
+) -> None:
+    gone, stays = (files.path(f"exports/{exported(p, app)['id']}.csv") for p in (alice, bob))
+    assert alice.delete("/api/users/me").status_code == 204
+    clean_up(app)
+    assert (gone.exists(), stays.exists()) == (False, True)
+
+
+def test_an_export_that_still_waits_is_not_removed(
+    alice: Person, app: Flask, files: LocalFiles
+) -> None:
+    id = UUID(alice.post("/api/posts/exports").get_json()["id"])
+    with app.app_context():
+        session.execute(update(Job).values(status="retrying"))
+        session.commit()
+    grow_old(app, created_at=func.now() - EIGHT_DAYS)
+    clean_up(app)
+    with app.app_context():
+        assert session.get(Export, id) is not None
+
+
+def test_a_file_is_removed_from_the_bucket(alice: Person, app: Flask, real_bucket: Storage) -> None:
+    job = exported(alice, app)
+    link = alice.get(job["result"]["url"]).headers["Location"]
+    grow_old(app, created_at=func.now() - EIGHT_DAYS)
+    clean_up(app)
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(link)
+    real_bucket.delete(f"exports/{job['id']}.csv")  # what is not there is removed
 
 
 def test_with_a_bucket_the_file_lies_there(alice: Person, app: Flask, real_bucket: Storage) -> None:

@@ -2,10 +2,11 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -14,10 +15,11 @@ import psutil
 import psycopg
 import pytest
 from flask import Flask
+from rq.suspension import resume, suspend
 
 from service.app import create_app
 from service.devservers import Postgres, Redis
-from service.outbox import RETRYING, RUNNING, SUCCEEDED
+from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, SUCCEEDED
 from service.settings import ROOT
 from tests.children import surroundings
 from tests.conftest import make_settings
@@ -27,24 +29,18 @@ from tests.test_worker import (
     be_stubborn,
     ended,
     enqueued,
+    make_process,
+    poison,
     process,
     result,
     samples,
     sleep,
     swallow_memory,
+    take_too_long,
     tell_pid,
 )
 from tests.waiting import until
 from tests.working import job as job_of
-
-
-@pytest.fixture(scope="module")
-def own(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
-    """An app whose jobs only the worker takes that a test starts."""
-    made = create_app(make_settings(own_database(postgres), f"{redis_server.url[:-1]}4"))
-    yield made
-    made.extensions["handover"].close()
-    made.extensions["database"].engine.dispose()
 
 
 def test_a_growing_process_is_replaced_after_its_job(own: Flask) -> None:
@@ -86,6 +82,75 @@ def test_a_job_that_cannot_be_interrupted_goes_back_too(own: Flask) -> None:
     back = job_of(own, id)
     assert (back.status, back.attempts) == (RETRYING, 0)
     assert back.error is not None and back.error.startswith("WorkerStopped: ")
+
+
+def test_a_worker_that_is_killed_takes_its_processes_with_it(own: Flask) -> None:
+    """One that hangs in C too, which would look after nothing."""
+    with process(own, "worker", METRICS_PORT=str(free_port())) as killed:
+        id = enqueued(own, be_stubborn)
+        until(lambda: job_of(own, id).status == RUNNING)
+        family = psutil.Process(killed.process.pid).children()
+        assert len(family) == 2
+        killed.process.kill()
+        until(lambda: not any(map(psutil.Process.is_running, family)), seconds=3)
+
+
+def test_rq_can_suspend_and_resume_a_worker(own: Flask) -> None:
+    client = own.extensions["redis"]
+    with process(own, "worker") as worker:
+        suspend(client)
+        until(lambda: worker.events("worker is suspended, until somebody runs `rq resume`"))
+        id = enqueued(own, tell_pid)
+        until(lambda: client.llen("rq:queue:default"))
+        time.sleep(0.5)
+        assert job_of(own, id).status == QUEUED
+        resume(client)
+        assert ended(own, id).status == SUCCEEDED
+
+
+def test_the_names_of_killed_workers_are_forgotten(own: Flask) -> None:
+    client = own.extensions["redis"]
+    client.sadd("rq:workers", "rq:worker:killed")
+    client.sadd("rq:workers:high", "rq:worker:killed")
+    with process(own, "worker"):
+        until(lambda: client.scard("rq:workers") == 1)
+        assert client.scard("rq:workers:high") == 1
+
+
+NO_ROOM = """
+import os
+fork, asked = os.fork, []
+def refuse():
+    asked.append(0)
+    if len(asked) == 1:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+os.fork = refuse
+import service.worker
+service.worker.LONGEST_PAUSE = 0.5
+"""
+
+
+def test_a_machine_without_room_for_a_process_is_tried_again(own: Flask) -> None:
+    with process(own, "worker", first=NO_ROOM) as small:
+        assert ended(own, enqueued(own, tell_pid)).status == SUCCEEDED
+        assert small.events("a process of the worker cannot be started")
+
+
+def test_what_parent_and_child_have_to_report_arrives(
+    own: Flask, sink: ThreadingHTTPServer
+) -> None:
+    """The parent reports a job that killed its process, and forks a child that reports too."""
+    dsn = f"http://publickey@127.0.0.1:{sink.server_port}/42"
+    with process(own, "worker", SENTRY_DSN=dsn), process(own, "scheduler"):
+        assert ended(own, enqueued(own, poison)).status == FAILED
+        assert ended(own, enqueued(own, take_too_long)).status == FAILED
+
+    def names() -> set[str]:
+        received = sink.received  # type: ignore[attr-defined]
+        return {event["transaction"] for envelope in received for event in envelope.events}
+
+    until(lambda: names() == {f"job tests.test_worker.{n}" for n in ("poison", "take_too_long")})
 
 
 def test_without_redis_a_worker_waits_and_goes_on(postgres: Postgres, folder: Path) -> None:
@@ -141,6 +206,26 @@ def test_a_worker_and_a_scheduler_serve_their_metrics(own: Flask) -> None:
         assert "http_requests_in_flight " in samples(other)
         with pytest.raises(HTTPError, match="404"):
             urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+        assert samples(port, host="[::1]")
+
+
+def test_what_serves_the_metrics_is_started_again(own: Flask) -> None:
+    port = free_port()
+    with process(own, "worker", METRICS_PORT=str(port)) as worker:
+        assert samples(port)
+        psutil.Process(worker.process.pid).children()[0].kill()
+        assert samples(port)
+
+
+@pytest.mark.parametrize("command", ["worker", "scheduler"])
+def test_a_port_of_metrics_that_is_taken_is_said_in_a_line(own: Flask, command: str) -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        child = make_process(own, command, METRICS_PORT=str(port))
+        child.launch()
+        assert child.end() == 1
+    assert f"METRICS_PORT  {port} cannot be had: Address already in use" in "\n".join(child.lines)
+    assert not any("Traceback" in line for line in child.lines)
 
 
 def test_metrics_of_a_worker_need_the_token(own: Flask) -> None:
@@ -156,8 +241,7 @@ import json, resource, sys
 from uuid import uuid4
 from service.app import create_app
 from service.db import session
-from service.outbox import enqueue
-from service.posts.jobs import export
+from service.posts.jobs import ask_for_export
 from service.storage import LocalFiles
 from service.users.models import User
 from sqlalchemy import text
@@ -175,7 +259,7 @@ def peak(count):
             " SELECT gen_random_uuid(), :user, 'A title', repeat('Lorem ipsum ', 20)"
             " FROM generate_series(1, :count)"
         ), {"user": user.id, "count": count})
-        id = enqueue(session, export, user.id)
+        id = ask_for_export(user.id)
         session.commit()
     work(app)
     assert job(app, id).status == "succeeded", job(app, id).error
