@@ -32,7 +32,7 @@ dev: setup  ## run everything here: PostgreSQL, Redis, web with auto-reload
 	@exec $(BIN)/python -m service dev
 
 test: setup  ## run the fast suite, against real PostgreSQL and Redis
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadscope
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 test-processes: setup  ## make dev, worker and scheduler: started, stopped and starved
 	@$(BIN)/python -m pytest tests/processes --numprocesses 2 --dist loadscope

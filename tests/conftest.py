@@ -190,3 +190,12 @@ def real_bucket(app: Flask, settings: Settings, seaweed: Seaweed) -> Iterator[St
     """A bucket of a server that verifies signatures and policies."""
     yield _configure(app, settings, seaweed.url)
     storage.init_app(app, settings)
+
+
+LONGEST = ("test_worker", "test_schemathesis", "test_commands", "test_dev", "test_migrations")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The modules that take longest come first, so that none is left over for the end."""
+    names = [f"tests/{name}.py" for name in LONGEST]
+    items.sort(key=lambda item: not item.nodeid.startswith(tuple(names)))

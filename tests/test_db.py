@@ -24,13 +24,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from service import db
 from service.app import create_app
 from service.db import fetch, session
-from service.devservers import Postgres
+from service.devservers import Postgres, Redis
 from service.engine import IDLE_BEFORE_LOOK, make_engine
 from service.rows import Prepared
 from service.settings import ROOT, Settings
 from service.users.models import User
 from tests import things
 from tests.children import surroundings
+from tests.conftest import make_settings
+from tests.serving import own_database
 
 PID = text("SELECT pg_backend_pid()")
 NAME = select(func.current_database())
@@ -238,8 +240,9 @@ def test_a_get_may_ask_in_words(app: Flask) -> None:
         assert session.execute(text("SELECT 1")).scalar_one() == 1
 
 
-def test_a_savepoint_holds_rows_too(settings: Settings) -> None:
-    app, email = create_app(settings), f"{uuid4().hex}@example.com"
+def test_a_savepoint_holds_rows_too(postgres: Postgres, redis_server: Redis) -> None:
+    app = create_app(make_settings(own_database(postgres), redis_server.url))
+    email = "dora@example.com"
     with app.test_request_context("/", method="POST"):
         with suppress(ZeroDivisionError), session.begin_nested():
             db.insert(User, email=email, password_hash="")

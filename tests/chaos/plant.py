@@ -56,6 +56,7 @@ class Outcome(NamedTuple):
     seconds: float  # until the last of ours was done
     ghosts: int  # effects of transactions that were rolled back
     stuck: int  # jobs of ours that have not ended
+    again: int  # jobs of ours that took more than one attempt
 
 
 class Plant:
@@ -193,6 +194,7 @@ class Plant:
             seconds,
             len(self.rolled_back & {key for _, key in rows}),
             self._unfinished(),
+            self._number("attempts > 1"),
         )
 
     def _tally(self, kind: str, rows: list[Any]) -> Tally:
@@ -202,14 +204,17 @@ class Plant:
         return Tally(len(wanted), len(unique), len(wanted - unique), len(done) - len(unique))
 
     def count(self, status: str) -> int:
-        with psycopg.connect(self.database_url) as connection:
-            query = "SELECT count(*) FROM jobs WHERE status = %s"
-            row = connection.execute(query, (status,)).fetchone()
-        assert row
-        return int(row[0])
+        return self._number(f"status = '{status}'")
+
+    def waiting(self) -> int:
+        """How many ids of ours Redis holds."""
+        return int(self.client.llen("rq:queue:default"))  # type: ignore[arg-type]
 
     def _unfinished(self) -> int:
-        query = "SELECT count(*) FROM jobs WHERE status IN ('queued', 'running', 'retrying')"
+        return self._number("status IN ('queued', 'running', 'retrying')")
+
+    def _number(self, which: str) -> int:
+        query = f"SELECT count(*) FROM jobs WHERE {which}"
         with psycopg.connect(self.database_url, connect_timeout=2) as connection:
             row = connection.execute(query).fetchone()
         assert row

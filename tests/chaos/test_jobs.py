@@ -12,12 +12,17 @@ import pytest
 from service.db import session
 from service.devservers import Postgres, Redis
 from service.outbox import enqueue
+from service.settings import ROOT
 from tests.chaos import records
 from tests.chaos.plant import QUICK, Outcome, Plant, meanwhile
+from tests.children import Logs
 from tests.serving import Served
 from tests.waiting import until
 
 JOBS = 150
+SCHEDULERS = "three schedulers, and Redis emptied"
+POISON = "poison jobs among them"
+ALL = "all of it, one after the other"
 Table = Callable[[str, Outcome], None]
 
 
@@ -166,6 +171,9 @@ FAULTS: dict[Callable[[Plant], None], float] = {
 }
 
 
+# What takes jobs from workers, so that they are tried again: or the fault did nothing.
+TAKES_JOBS = (kill_workers, kill_whole_workers, freeze_workers, restart_postgres, cut_connections)
+
 # RQ's own worker finishes its job after a SIGTERM, and goes on after a SIGCONT.
 NAIVE_SURVIVES = (stop_workers, freeze_workers)
 
@@ -181,8 +189,20 @@ def test_no_job_is_lost_or_done_twice(
     assert outcome.stuck == 0
     assert (outcome.ours.lost, outcome.ours.twice, outcome.ghosts) == (0, 0, 0)
     assert outcome.ours.jobs > JOBS // 2
+    if fault in TAKES_JOBS:
+        assert outcome.again > 0
     if fault not in NAIVE_SURVIVES:
         assert outcome.naive.lost > 0
+
+
+def test_the_readme_shows_each_fault() -> None:
+    """With what `make test-chaos` printed when it was written."""
+    table = (ROOT / "README.md").read_text().split("<!-- jobs -->")[1].split("<!-- /jobs -->")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.split("\n") if line]
+    shown = {row[0]: row[3:5] for row in rows[2:]}
+    names = {fault.__name__.replace("_", " ") for fault in FAULTS}
+    assert set(shown) == names | {SCHEDULERS, POISON, ALL}
+    assert all(lost_and_twice == ["0", "0"] for lost_and_twice in shown.values())
 
 
 def test_two_schedulers_hand_over_no_job_twice(plant: Plant, jobs_table: Table) -> None:
@@ -192,7 +212,7 @@ def test_two_schedulers_hand_over_no_job_twice(plant: Plant, jobs_table: Table) 
     with meanwhile(lambda: flush_redis(plant)):
         plant.produce(JOBS, pause=0.02)
     outcome = plant.outcome(plant.settle(30))
-    jobs_table("three schedulers, and Redis emptied", outcome)
+    jobs_table(SCHEDULERS, outcome)
     assert (outcome.stuck, outcome.ours.lost, outcome.ours.twice, outcome.ghosts) == (0, 0, 0, 0)
 
 
@@ -209,7 +229,7 @@ def test_a_poison_job_fails_for_good_and_takes_nobody_with_it(
     with meanwhile(poison):
         plant.produce(JOBS, pause=0.02)
     outcome = plant.outcome(plant.settle(40))
-    jobs_table("poison jobs among them", outcome)
+    jobs_table(POISON, outcome)
     assert (outcome.stuck, outcome.ours.lost, outcome.ours.twice) == (0, 0, 0)
     query = "SELECT status, attempts, error FROM jobs WHERE function LIKE '%poison'"
     with psycopg.connect(plant.database_url) as connection:
@@ -220,12 +240,25 @@ def test_a_poison_job_fails_for_good_and_takes_nobody_with_it(
     assert all("killed by SIGKILL" in error for _, _, error in rows)
 
 
+NAIVE_WEB = """
+import os, psycopg, redis
+from rq import Queue
+from tests.chaos import records
+queue = Queue("naive", connection=redis.Redis.from_url(os.environ["REDIS_URL"]))
+with psycopg.connect(os.environ["RECORDS_URL"], autocommit=True) as connection:
+    connection.execute("INSERT INTO records (kind, key) VALUES ('committed', 'promised')")
+print('{"event": "committed"}', flush=True)
+queue.enqueue(records.naive, "promised")
+"""
+
+
 def test_web_that_is_killed_between_commit_and_hand_over_loses_no_job(
     plant: Plant, server: Postgres, own_redis: Redis
 ) -> None:
-    """Redis is frozen meanwhile, so no hand-over can have happened."""
+    """Redis is frozen meanwhile, so no hand-over can have happened. The control loses its job."""
     assert own_redis.process is not None
     emails = [f"web-{number}@example.com" for number in range(5)]
+    naive = Logs(["-c", NAIVE_WEB], plant.environment, "committed")
     with Served(plant.database_url, own_redis.url, WEB_CONCURRENCY="1") as web:
         own_redis.process.send_signal(signal.SIGSTOP)
         try:
@@ -233,12 +266,16 @@ def test_web_that_is_killed_between_commit_and_hand_over_loses_no_job(
                 account = {"email": email, "password": "long enough to be good"}
                 assert web.request("POST", "/api/users", account).status == 201
             web.kill()
+            naive.start()
+            naive.kill()
         finally:
             own_redis.process.send_signal(signal.SIGCONT)
     assert plant.settle(30) < 30
     with psycopg.connect(plant.database_url) as connection:
         query = "SELECT count(*) FROM effects WHERE key LIKE 'welcome:%'"
         assert connection.execute(query).fetchone() == (len(emails),)
+        query = "SELECT kind FROM records WHERE key = 'promised'"
+        assert connection.execute(query).fetchall() == [("committed",)]
 
 
 def test_at_default_settings_a_job_is_recovered_in_time(
@@ -252,7 +289,9 @@ def test_at_default_settings_a_job_is_recovered_in_time(
         killed = plant.settle(40)
         plant.signal_all("worker", signal.SIGSTOP)
         plant.produce(5)
+        until(plant.waiting)
         plant.client.flushall()
+        assert plant.waiting() == 0
         plant.signal_all("worker", signal.SIGCONT)
         lost = plant.settle(70)
         outcome = plant.outcome(0)
@@ -284,7 +323,7 @@ def test_two_thousand_jobs_survive_all_of_it(
         with meanwhile(everything):
             plant.produce(2223, seconds=0.004, pause=0.004)
         outcome = plant.outcome(plant.settle(90))
-    jobs_table("all of it, one after the other", outcome)
+    jobs_table(ALL, outcome)
     assert (outcome.stuck, outcome.ours.lost, outcome.ours.twice, outcome.ghosts) == (0, 0, 0, 0)
     assert outcome.ours.jobs > 1900
     assert outcome.naive.lost > 0

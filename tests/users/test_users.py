@@ -92,6 +92,7 @@ def test_a_stolen_token_does_not_help_to_guess_the_password(settings: Settings) 
         for body in (guess, guess, {"name": "Not limited"})
     ]
     assert statuses == [401, 429, 200]  # to sign in was the first attempt
+    assert client.delete("/api/users/me", headers=signed_in).status_code == 204  # it is committed
     app.extensions["database"].engine.dispose()
 
 
