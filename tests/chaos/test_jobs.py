@@ -56,7 +56,7 @@ def kill_workers(plant: Plant) -> None:
 def kill_whole_workers(plant: Plant) -> None:
     """kill -9 of the worker with all its processes: nobody is left to notice."""
     for _ in range(4):
-        until(lambda: plant.processes("naive"), seconds=5)
+        until(lambda: plant.processes("naive") and plant.count("running"), seconds=5)
         for kind in ("worker", "naive"):
             plant.signal_all(kind, signal.SIGKILL)
         time.sleep(0.5)
