@@ -177,7 +177,10 @@ def parser() -> argparse.ArgumentParser:
     _add_verbs(add(jobs))
     add(migration).add_argument("message", type=_message, help='what it does, such as "add things"')
     check = add(healthcheck)
-    check.add_argument("process", choices=["web", "worker", "scheduler"])
+    which = ("web", "worker", "scheduler")
+    check.add_argument(
+        "process", nargs="?", choices=which, help="default: what runs here, for a container"
+    )
     about = add(doctor)
     about.add_argument("--json", action="store_true", help="for machines")
     about.add_argument(

@@ -22,13 +22,18 @@ class Unhealthy(Exception):
     """The process should be replaced; the message says why."""
 
 
-def run(settings: Settings, process: str) -> int:
-    """0 if the process on this machine does its work; else 1, and why on stderr."""
-    try:
-        _CHECKS[process](settings)
-    except Unhealthy as reason:
-        print(f"{process} {reason}", file=sys.stderr)
-        return 1
+def run(settings: Settings, process: str | None) -> int:
+    """0 if the process on this machine does its work; else 1, and why on stderr.
+
+    Without a process: what there is a sign of life of, else web. So one image has one check.
+    """
+    signs = [name for name in ("worker", "scheduler") if pulse.lives(name)]
+    for each in [process] if process else signs or ["web"]:
+        try:
+            _CHECKS[each](settings)
+        except Unhealthy as reason:
+            print(f"{each} {reason}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -374,6 +374,22 @@ def test_running_processes_are_healthy(app: Flask, worker: Logs, scheduler: Logs
     assert (check(app, "worker"), check(app, "scheduler")) == (0, 0)
 
 
+def test_the_check_of_a_container_finds_what_runs_there(
+    app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings: Settings = app.extensions["settings"]
+    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
+    assert healthcheck.run(settings, None) == 1
+    assert f"web does not answer on port {settings.port}" in capsys.readouterr().err
+    with pulse.beating("scheduler"):
+        assert healthcheck.run(settings, None) == 0
+        with pulse.beating("worker"):
+            (file,) = tmp_path.glob("worker.*")
+            os.utime(file, (time.time() - 60,) * 2)
+            assert healthcheck.run(settings, None) == 1
+    assert "worker hangs" in capsys.readouterr().err
+
+
 def test_a_folder_of_somebody_else_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
