@@ -5,15 +5,18 @@ here and nowhere else.
 """
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 
 import structlog
 from flask import Flask
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from service import claims, db, logs, metrics, outbox, queue
-from service.claims import Claim
-from service.queue import Function
+from service.claims import Claim, UnknownFunction
+from service.queue import Function, OtherArguments
 
 log = structlog.get_logger()
 
@@ -39,7 +42,8 @@ def perform(
     with app.app_context():
         if (function := queue.find(claim.function)) is None:
             with db.apart() as connection:
-                claims.refuse_unknown(connection, claim)
+                error = UnknownFunction(f"the code has no job {claim.function}")
+                claims.refuse(connection, claim, error)
             return
         tokens = claims.current.set(claim), logs.request_id.set(claim.request_id)
         start = time.perf_counter()
@@ -49,18 +53,28 @@ def perform(
         except Lost:
             log.warning("job was taken over, what it did is undone", job=str(claim.id))
         except Interrupted as interruption:
-            db.close()
-            with db.apart() as connection:
+            with _instead() as connection:
                 claims.give_back(connection, claim, interruption)
             raise
+        except OtherArguments as error:
+            with _instead() as connection:
+                claims.refuse(connection, claim, error)
         except BaseException as error:  # SystemExit too: a job must not end its worker
-            db.close()
-            with db.apart() as connection:
+            with _instead() as connection:
                 claims.fail(connection, claim, error)
         finally:
             metrics.JOB_SECONDS.labels(claim.function).observe(time.perf_counter() - start)
             claims.current.reset(tokens[0])
             logs.request_id.reset(tokens[1])
+
+
+@contextmanager
+def _instead() -> Iterator[Connection]:
+    """A connection to say what came of it, after what the job did is rolled back."""
+    with suppress(DBAPIError):  # the session's connection may be what failed
+        db.close()
+    with db.apart() as connection:
+        yield connection
 
 
 def _run(function: Function, claim: Claim, limit: AbstractContextManager[None]) -> None:

@@ -4,27 +4,39 @@ Nothing to change here. Each change of a row says which attempt it is about, so 
 the job in between changes nothing.
 """
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection, Text, bindparam, case, func, select, update
+from sqlalchemy import (
+    Connection,
+    Text,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 
 from service import logs, metrics, queue, reports
 from service.db import apart
 from service.errors import Problem
 from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, SUCCEEDED, Job, in_seconds
-from service.queue import Unfit
+from service.queue import OtherArguments, Unfit
 from service.rows import Prepared
 
 log = structlog.get_logger()
 
-# A job whose function this code does not have may be one of a newer release, whose worker comes
-# up next to this one: it is offered again each minute, and failed when nobody took it for so long.
-UNKNOWN_PAUSE = timedelta(minutes=1)
-UNKNOWN_PATIENCE = timedelta(hours=1)
+# A job whose function this code does not have, or has with other arguments, may be one of a newer
+# release, whose worker comes up next to this one: it is offered again each minute, and failed when
+# nobody took it for so long.
+REFUSED_PAUSE = timedelta(minutes=1)
+REFUSED_PATIENCE = timedelta(hours=1)
 
 ERROR_LIMIT = 1000  # characters
 DEFAULT_PAUSE = 5.0  # seconds
@@ -76,7 +88,10 @@ _SUCCEED = Prepared(
         error=None,
         detail=None,
     )
-    .returning(Job.id)
+    # Who is frozen or cut off before the COMMIT must not keep the row locked for ever.
+    .returning(
+        Job.id, literal_column("set_config('idle_in_transaction_session_timeout', '10s', true)")
+    )
 )
 _END = Prepared(
     update(Job)
@@ -156,16 +171,15 @@ def give_back(
     return _end(connection, claim, RETRYING, pause, claim.attempts - 1, error)
 
 
-def refuse_unknown(connection: Connection, claim: Claim) -> None:
-    """What to do with a job whose function this code does not have: keep it, and say so."""
-    error = UnknownFunction(f"the code has no job {claim.function}")
+def refuse(connection: Connection, claim: Claim, error: UnknownFunction | OtherArguments) -> None:
+    """What to do with a job that this code cannot run: keep it, and say so."""
     first = claim.refused_at or claim.started_at
-    if claim.started_at - first > UNKNOWN_PATIENCE:
+    if claim.started_at - first > REFUSED_PATIENCE:
         fail(connection, claim, error, final=True)
         return
-    log.error("unknown job, kept for a worker that knows it", function=claim.function)
+    log.error("job of another release, kept for its worker", job=str(claim.id), error=told(error))
     connection.execute(update(Job).where(Job.id == claim.id).values(refused_at=first))
-    give_back(connection, claim, error, UNKNOWN_PAUSE)
+    give_back(connection, claim, error, REFUSED_PAUSE)
 
 
 def _end(
@@ -206,10 +220,17 @@ def connection_name(worker: str) -> str:
     return f"service worker {worker.rpartition('.')[2]}"
 
 
-def renew(connection: Connection, id: UUID, attempt: int, lease: timedelta) -> None:
-    """Keep a job, at this attempt, with who runs it for another lease."""
-    ours = (Job.id == id, Job.attempts == attempt, Job.status == RUNNING)
-    statement = update(Job).where(*ours)
+def renew(connection: Connection, jobs: Sequence[tuple[UUID, int]], lease: timedelta) -> None:
+    """Keep jobs, each at this attempt, with who runs them for another lease.
+
+    One whose row is locked just now is left out: it is about to end, or to be taken over.
+    """
+    free = (
+        select(Job.id)
+        .where(tuple_(Job.id, Job.attempts).in_(jobs), Job.status == RUNNING)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(Job).where(Job.id.in_(free.scalar_subquery()))
     connection.execute(statement.values(due_at=func.clock_timestamp() + lease))
 
 

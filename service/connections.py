@@ -42,14 +42,28 @@ class Connection(psycopg.Connection[Any]):
     patience: float | None = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Do what `gen` does. Raises Hung when that takes longer than patience."""
+        """Do what `gen` does. Raises Hung when that takes longer than patience.
+
+        An error loses its DETAIL, which quotes the row: errors are logged.
+        """
         try:
             return super().wait(gen, interval, timeout or self.patience)
-        except psycopg.OperationalError as error:
-            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
-                raise
-            self.pgconn.finish()
-            raise Hung("the server does not answer") from error
+        except psycopg.Error as error:
+            if error.diag.message_detail:
+                error.args = (error.diag.message_primary, *error.args[1:])
+            if isinstance(error, psycopg.OperationalError) and self._give_up():
+                raise Hung("the server does not answer") from error
+            raise
+        except BaseException:  # of a signal's handler, amid an answer: a job's time-out
+            self._give_up()
+            raise
+
+    def _give_up(self) -> bool:
+        """Close it if it waits for an answer, which nobody will read."""
+        if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            return False
+        self.pgconn.finish()
+        return True
 
     def rollback(self) -> None:
         """Roll back what there is: the pool asks each time, and mostly there is nothing."""

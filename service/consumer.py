@@ -44,6 +44,9 @@ OUTAGE_PAUSE = 1.0  # seconds
 EXPIRY = 30  # seconds after which RQ forgets a worker that is not announced again
 
 
+_SET_NAME = "SET {} application_name = '{}'"
+
+
 class Delivery:
     """A claimed job, as it passes through RQ's loop."""
 
@@ -75,18 +78,31 @@ class Consumer(BaseWorker):
         self._looked_at = 0.0  # monotonic seconds
         self.birth_date = datetime.now(UTC)
 
+    def _set_connection(self, connection: Redis) -> Redis:
+        """As it is: RQ would have it wait for 415 s for a Redis that hangs."""
+        return connection
+
     # What follows runs in the child.
 
     def run(self, slot: Slot) -> None:
-        """Take jobs until told to stop, or until the parent is gone."""
+        """Take jobs until told to stop, or until the parent is gone. Raises RuntimeError if RQ's
+        loop ends for another reason, which it has logged."""
         self._slot = slot
-        if self._app.extensions["settings"].database_prepared_statements:  # not behind PgBouncer
-            event.listen(self._database.engine, "connect", self._name_connection)
+        self._name_connections()
         self.work()
+        if not self._stop_requested:
+            raise RuntimeError("RQ's loop has ended by itself")
 
-    def _name_connection(self, connection: Any, _: Any) -> None:
+    def _name_connections(self) -> None:
         """So that who takes a job back can end what we have open."""
-        connection.execute(f"SET application_name = '{claims.connection_name(self.name)}'")
+        name = claims.connection_name(self.name)
+        engine = self._database.engine
+        if self._app.extensions["settings"].database_prepared_statements:
+            event.listen(engine, "connect", lambda c, _: c.execute(_SET_NAME.format("", name)))
+        else:  # behind PgBouncer a connection is ours for a transaction
+            event.listen(
+                engine, "begin", lambda c: c.exec_driver_sql(_SET_NAME.format("LOCAL", name))
+            )
 
     def _install_signal_handlers(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,11 +5,11 @@ Nothing to change here: `once` is what a job asks before it does what must not b
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Text, delete, func
+from sqlalchemy import Text, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from service import db
+from service.cleaning import remove
 from service.db import Model
 from service.queue import job
 
@@ -40,4 +40,4 @@ def once(session: Session, key: str) -> bool:
 @job(queue="low", cron="41 3 * * *")
 def remove_old_effects() -> None:
     """Forget what was done so long ago that nothing asks for it."""
-    db.session.execute(delete(Effect).where(Effect.created_at < func.now() - KEPT))
+    remove(remove_old_effects, Effect, Effect.created_at < func.now() - KEPT)

@@ -79,6 +79,7 @@ class Exporter:
         """Start it, or again if it has died."""
         if self._server is None or (self._pid and os.waitpid(self._pid, os.WNOHANG) == (0, 0)):
             return
+        self._pid = 0
         parent = os.getpid()
         if pid := os.fork():
             self._pid = pid

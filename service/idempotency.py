@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service import db
+from service.cleaning import remove
 from service.db import Model, database
 from service.errors import BadRequest, Conflict, Invalid
 from service.queue import job
@@ -119,4 +120,4 @@ def _kept(user_id: UUID, key: str, fingerprint: bytes, response: Response) -> Id
 @job(queue="low", cron="17 3 * * *")
 def remove_expired_keys() -> None:
     """Forget the keys of requests that nobody sends again."""
-    db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - KEPT))
+    remove(remove_expired_keys, IdempotencyKey, IdempotencyKey.created_at < func.now() - KEPT)

@@ -1,7 +1,8 @@
 """Mail: by SMTP where there is an SMTP_URL; else into a folder in development, or into the log.
 
 Send mail from a job only: a server may take its time. A mail cannot be exactly once: whoever
-dies between the server's answer and the commit sends it again.
+dies between the server's answer and the commit sends it again, and so does who waited for that
+answer in vain. It has the same Message-ID then, so that mailboxes may tell.
 """
 
 from datetime import UTC, datetime
@@ -12,12 +13,16 @@ from urllib.parse import unquote, urlsplit
 import structlog
 from flask import Flask, current_app
 
+from service import claims
 from service.settings import ROOT, Settings, settings
 from service.sources import SettingsError
 
 log = structlog.get_logger()
 
 TIMEOUT = 10  # seconds that each step with the server may take
+# Seconds for the last one: a server that answers late has taken the mail, and who does not wait
+# sends it again (https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.2.6). Give the job longer.
+PATIENCE = 60
 FOLDER = ROOT / ".dev" / "mail"
 
 
@@ -32,12 +37,14 @@ def send(to: str, subject: str, text: str) -> None:
     from email.message import EmailMessage  # with smtplib 30 ms, that only a worker pays
     from email.utils import formatdate, make_msgid
 
+    found = claims.current.get()
     message = EmailMessage()
     message["From"] = settings().mail_from
     message["To"] = to
     message["Subject"] = subject
     message["Date"] = formatdate()
-    message["Message-ID"] = make_msgid(domain=message["From"].rpartition("@")[2])
+    domain = message["From"].rpartition("@")[2]
+    message["Message-ID"] = f"<{found.id}@{domain}>" if found else make_msgid(domain=domain)
     message.set_content(text)
     current_app.extensions["mail"](message)
 
@@ -60,7 +67,7 @@ class Smtp:
             )
         else:
             server = smtplib.SMTP(host, parts.port or 587, timeout=TIMEOUT)
-        with server:
+        try:
             if parts.scheme == "smtp":
                 server.ehlo()
                 if server.has_extn("starttls"):
@@ -69,7 +76,14 @@ class Smtp:
                     raise OSError("the server offers no STARTTLS: it does not get the password")
             if parts.username:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
+            assert server.sock is not None
+            server.sock.settimeout(PATIENCE)
             server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as error:  # whose text has the address
+            codes = sorted({code for code, _ in error.recipients.values()})
+            raise smtplib.SMTPException(f"the server refused the recipient: {codes}") from None
+        finally:
+            server.close()  # without QUIT, whose answer changes nothing
         log.info("mail sent", subject=message["Subject"])
 
 

@@ -26,15 +26,16 @@ from service.settings import Settings
 
 # Each change of a metric looks whether the process has forked, by a system call that costs as
 # much as the change: the pid is kept, and a fork says so itself.
-_pid = os.getpid()
+_pid: int | str = os.getpid()
 
 
-def _forked() -> None:
+def write_as(process: int | str) -> None:
+    """Have this process write into files of this name, so that one after the other may do so."""
     global _pid
-    _pid = os.getpid()
+    _pid = process
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(after_in_child=lambda: write_as(os.getpid()))
 if values.ValueClass is not values.MutexValue:  # where there is PROMETHEUS_MULTIPROC_DIR
     values.ValueClass = values.MultiProcessValue(lambda: _pid)  # type: ignore[no-untyped-call]
 

@@ -119,7 +119,7 @@ def enqueue(
         "queued_in": delay or timedelta(0),  # it does not wait before its time
     }
     _INSERT.run(session.connection(), values)
-    if delay is None:
+    if not delay:
         hand_over = current_app.extensions["handover"]
         after_commit(session, lambda: hand_over(about.queue, id))
     return id

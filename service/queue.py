@@ -25,6 +25,10 @@ class Unfit(TypeError):
     """Arguments or a result that cannot be kept; the message says which and why."""
 
 
+class OtherArguments(Unfit):
+    """Arguments that the function does not take: they are of a newer release, or an older one."""
+
+
 class Function:
     """A function that a worker may run, and how. Nothing else is ever run."""
 
@@ -79,16 +83,16 @@ class Function:
     def run(self, packed: str) -> Any:
         """Call it with packed arguments, converted to the types that it declares.
 
-        Raises Unfit if they do not fit any more, because the function has changed since.
+        Raises OtherArguments if they do not fit, because the function has changed.
         """
         args, kwargs = from_json(packed)
         try:
             self._signature.bind(*args, **kwargs)
             args, kwargs = self._convert(*args, **kwargs)
         except ValidationError as error:
-            raise Unfit(f"{self.name}: {error.errors()[0]['msg']}") from error
+            raise OtherArguments(f"{self.name}: {error.errors()[0]['msg']}") from error
         except TypeError as error:
-            raise Unfit(f"{self.name}: {error}") from error
+            raise OtherArguments(f"{self.name}: {error}") from error
         return self.call(*args, **kwargs)
 
     def pause(self, attempt: int) -> float:

@@ -3,6 +3,7 @@
 Nothing to change here. Any number may run at once: rows are locked and skipped while locked.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -21,24 +22,28 @@ from service.rows import Row
 log = structlog.get_logger()
 
 BATCH = 1000
+LONGEST = 1.0  # seconds of a sweep: there is more to do than that, and a SIGTERM to notice
+RECHECKS = 1000  # jobs a second, at most, that Redis is asked for again
 
 
 def sweep(session: Session, client: Redis, again_after: timedelta) -> int:
-    """Look at what is due; return how many jobs were looked at.
+    """Look at what is due, for a second or so; return how many jobs were looked at.
 
     A job whose lease has run out has lost an attempt. What waits is pushed onto its queue unless
-    Redis has it there still, and is looked at again after `again_after`. No row is locked while
-    Redis is waited for. Raises RedisError; nothing that waits is changed then.
+    Redis has it there still, and is looked at again after `again_after`, or after longer behind a
+    backlog of which one look takes longer than that. No row is locked while Redis is waited for.
+    Raises RedisError; nothing that waits is changed then.
     """
-    looked_at = _take_back(session)
-    there: set[str] | None = None
-    while rows := session.execute(_WAITING.limit(BATCH)).all():
+    looked_at, end = _take_back(session), time.monotonic() + LONGEST
+    there: set[bytes] | None = None
+    while time.monotonic() < end and (rows := session.execute(_WAITING.limit(BATCH)).all()):
         session.rollback()
         if there is None:
             there = _waiting_in(client, queue.QUEUES)
+            again_after = max(again_after, timedelta(seconds=len(there) / RECHECKS))
         if not (due := _postpone(session, [row.id for row in rows], again_after)):
             break  # another relay has them
-        missing = [(_known(row.queue), row.id) for row in due if str(row.id) not in there]
+        missing = [(_known(row.queue), row.id) for row in due if str(row.id).encode() not in there]
         try:
             push(client, missing)
         except RedisError:
@@ -57,13 +62,15 @@ _WAITING = (
     .order_by(Job.due_at)
 )
 _EXPIRED = (
-    select(*(Job.__table__.c[name] for name in (*Claim._fields, "worker")))
+    select(*(Job.__table__.c[name] for name in Claim._fields))
     .where(Job.status == RUNNING, Job.due_at <= func.clock_timestamp())
     .order_by(Job.due_at)
     .limit(BATCH)
     .with_for_update(skip_locked=True)
 )
-# What a frozen or lost worker has open, it would hold on to: rows, and keys of effects.
+# What a frozen or lost worker has open, it would hold on to: the job's own row, others, and keys of
+# effects. So its connections end first, or its row may be locked.
+_HOLDERS = select(Job.worker).where(Job.status == RUNNING, Job.due_at <= func.clock_timestamp())
 _END_CONNECTIONS = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY(:names)"
 )
@@ -71,13 +78,14 @@ _END_CONNECTIONS = text(
 
 def _take_back(session: Session) -> int:
     """Fail the attempts whose leases have run out, and end their workers' connections; commit."""
-    rows = session.execute(_EXPIRED).all()
+    names = [claims.connection_name(worker) for worker in session.scalars(_HOLDERS) if worker]
+    if not names:
+        session.rollback()
+        return 0
+    session.execute(_END_CONNECTIONS, {"names": names})
+    rows = session.execute(_EXPIRED).all()  # what is locked still is seen by the next sweep
     for row in rows:
-        claim = Claim(*(getattr(row, name) for name in Claim._fields))
-        claims.fail(session.connection(), claim, WorkerDied("its worker is gone"))
-    if rows:
-        names = [claims.connection_name(row.worker) for row in rows]
-        session.execute(_END_CONNECTIONS, {"names": names})
+        claims.fail(session.connection(), Claim(*row), WorkerDied("its worker is gone"))
     session.commit()
     return len(rows)
 
@@ -112,9 +120,9 @@ def _known(name: str) -> str:
     return name if name in queue.QUEUES else "default"
 
 
-def _waiting_in(client: Redis, queues: Iterable[str]) -> set[str]:
-    """The ids that wait in these queues."""
+def _waiting_in(client: Redis, queues: Iterable[str]) -> set[bytes]:
+    """The ids that wait in these queues, and whatever else somebody has put there."""
     with client.pipeline(transaction=False) as pipeline:
         for each in queues:
             pipeline.lrange(key_of(each), 0, -1)
-        return {id.decode() for ids in pipeline.execute() for id in ids}
+        return {id for ids in pipeline.execute() for id in ids}

@@ -5,6 +5,8 @@ Nothing to change here: a job recurs by its cron line (recurring.py).
 
 import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import structlog
@@ -37,7 +39,7 @@ class Scheduler:
         self._client = make_client(settings, socket_timeout=REDIS_TIMEOUT)
         self._again_after = settings.outbox_recheck
         self._leader = Leader(settings, SCHEDULER_LOCK)
-        self._led = False
+        self._led: bool | None = None  # not known yet
         self._ticked_at = float("-inf")
         self._alarm = Alarm()
 
@@ -49,23 +51,33 @@ class Scheduler:
         with pulse.beating("scheduler") as beat:
             while not self._alarm.rung:
                 beat()
-                self._step()
-                self._alarm.sleep(PAUSE)
+                self._alarm.sleep(0 if self._step() else PAUSE)
         self._leader.resign()
         log.info("scheduler has stopped")
         return 0
 
-    def _step(self) -> None:
-        """Do what is due if we lead."""
-        try:
+    def _step(self) -> bool:
+        """Do what is due if we lead; whether there is more to do at once."""
+        busy = False
+        with self._bearing():
             leads = self._leader.leads()
             if leads != self._led:
                 log.info("scheduler leads" if leads else "scheduler waits: another one leads")
                 self._led = leads
-            if leads:
-                self._act()
+        if self._led:
+            with self._bearing():
+                busy = self._sweep()
+            with self._bearing():
+                self._tick()
+        return busy
+
+    @contextmanager
+    def _bearing(self) -> Iterator[None]:
+        """What goes wrong with one thing is said, and keeps nobody from the next."""
+        try:
+            yield
         except (psycopg.Error, DBAPIError) as error:
-            self._led = False
+            self._led = None
             reason = str(getattr(error, "orig", None) or error).strip()
             log.warning("the database does not answer", reason=reason)
         except RedisError as error:
@@ -74,14 +86,15 @@ class Scheduler:
             log.exception("the scheduler failed at a step, and goes on")
             reports.capture(error, "scheduler")
 
-    def _act(self) -> None:
-        with self._app.app_context():
-            if (now := time.monotonic()) - self._ticked_at >= TICK_EVERY:
-                with self._database.session() as session:
-                    recurring.tick(session)
-                self._ticked_at = now
-            with self._database.session() as session:
-                relay.sweep(session, self._client, self._again_after)
+    def _sweep(self) -> bool:
+        with self._app.app_context(), self._database.session() as session:
+            return relay.sweep(session, self._client, self._again_after) >= relay.BATCH
+
+    def _tick(self) -> None:
+        if (now := time.monotonic()) - self._ticked_at >= TICK_EVERY:
+            with self._app.app_context(), self._database.session() as session:
+                recurring.tick(session)
+            self._ticked_at = now
 
 
 def run(settings: Settings) -> int:

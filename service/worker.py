@@ -24,7 +24,7 @@ from redis import RedisError
 from rq import worker_registration
 from sqlalchemy.exc import DBAPIError
 
-from service import claims, launcher, pulse, reports, server
+from service import claims, launcher, metrics, pulse, reports, server
 from service.alarm import Alarm
 from service.app import create_app
 from service.board import Board, Slot
@@ -45,6 +45,7 @@ LAST_WORDS = 3.0  # seconds before the end of the grace that jobs have to go bac
 LONGEST_PAUSE = 10.0  # seconds before a child that keeps dying is started again
 HAD_TO_STOP = "the worker had to stop"
 REDIS_TIMEOUT = 5  # seconds; longer than Consumer's POLL
+QUICK = 1  # second
 
 
 @dataclass
@@ -69,7 +70,9 @@ class Crew:
         self._app = app
         self._settings = settings
         self._queues = queues
-        self._client = make_client(settings, socket_timeout=REDIS_TIMEOUT)
+        # The children wait in BLPOP; we must not wait, for we have them to look after.
+        self._of_children = make_client(settings, socket_timeout=REDIS_TIMEOUT)
+        self._client = make_client(settings, socket_timeout=QUICK)
         self._database = Database(_quick(settings), "worker")
         self._host = socket.gethostname()
         count = processes(settings)
@@ -78,6 +81,7 @@ class Crew:
             Child(number, board.slot(number), self._consumer()) for number in range(count)
         ]
         self._orphans: dict[str, BaseException] = {}  # jobs of these workers are to be failed
+        self._gone: list[Consumer] = []  # and Redis is to forget these
         self._alarm = Alarm()
         self._exporter = Exporter(settings)
         self._told_at = 0.0
@@ -104,11 +108,11 @@ class Crew:
     def _start_processes(self) -> None:
         """Those that are not there. A machine that has no room for one may have it later."""
         try:
-            self._exporter.keep()
             for child in self._children:
                 if not child.pid and time.monotonic() >= child.start_at:
                     child.start_at = time.monotonic() + LONGEST_PAUSE
                     self._fork(child)
+            self._exporter.keep()
         except OSError as error:
             log.error("a process of the worker cannot be started", reason=str(error))
 
@@ -128,6 +132,7 @@ class Crew:
             # Nobody renews our leases without a parent, or ends a job that hangs.
             launcher.die_with(parent, signal.SIGKILL)
             reports.begin_anew()
+            metrics.write_as(_metrics_of(child))
             child.consumer.run(child.slot)
             code = 0
         except BaseException:
@@ -140,7 +145,7 @@ class Crew:
 
     def _consumer(self) -> Consumer:
         name = f"{self._host}.{os.getpid()}.{token_hex(4)}"
-        return Consumer(self._app, self._settings, self._client, self._queues, name)
+        return Consumer(self._app, self._settings, self._of_children, self._queues, name)
 
     def _look_after_them(self) -> None:
         """What is due: reap, kill who is overdue, renew leases, announce."""
@@ -169,14 +174,12 @@ class Crew:
 
     def _buried(self, child: Child, code: int) -> None:
         """Note the end of a child, and when the next one is to take its place."""
-        multiprocess.mark_process_dead(child.pid)  # type: ignore[no-untyped-call]
+        multiprocess.mark_process_dead(_metrics_of(child))  # type: ignore[no-untyped-call]
         child.pid = 0
+        self._gone.append(child.consumer)
         lived = time.monotonic() - child.started
         child.pause = 0 if lived > LONGEST_PAUSE else min(max(child.pause * 2, 0.1), LONGEST_PAUSE)
         child.start_at = time.monotonic() + (child.pause if code else 0)
-        with contextlib.suppress(RedisError), self._client.pipeline(transaction=False) as pipeline:
-            child.consumer.leave(pipeline)
-            pipeline.execute()
         if not code and not child.slot.deadline:
             return
         how = child.killed_because or _told(code)
@@ -187,24 +190,26 @@ class Crew:
 
     def _tell_database(self) -> None:
         """Keep the jobs of the living, and let those of the dead be tried again."""
-        running = [child.slot.running for child in self._alive() if not child.stopped]
+        running = [each for c in self._alive() if not c.stopped and (each := c.slot.running)]
         try:
             with self._app.app_context(), self._database.apart() as connection:
                 for name, error in list(self._orphans.items()):
                     claims.abandoned(connection, name, error)
                     del self._orphans[name]
-                for job in filter(None, running):
-                    claims.renew(connection, *job, self._settings.job_lease)
+                if running:
+                    claims.renew(connection, running, self._settings.job_lease)
         except DBAPIError as error:
             log.warning("leases are not renewed", reason=str(error.orig).strip())
 
     def _tell_redis(self) -> None:
         try:
             with self._client.pipeline(transaction=False) as pipeline:
-                for child in self._children:
-                    if child.pid:
-                        child.consumer.announce(pipeline, child.pid, bool(child.slot.deadline))
+                for gone in self._gone:
+                    gone.leave(pipeline)
+                for child in self._alive():
+                    child.consumer.announce(pipeline, child.pid, bool(child.slot.deadline))
                 pipeline.execute()
+                self._gone.clear()
         except RedisError as error:
             log.warning("Redis does not answer", reason=str(error))
 
@@ -230,6 +235,7 @@ class Crew:
             self._reap()
             self._alarm.sleep(0.05)
         self._tell_database()
+        self._tell_redis()
         log.info("worker has stopped")
         return 0
 
@@ -255,6 +261,11 @@ def run(settings: Settings, queues: Sequence[str] | None) -> int:
 def processes(settings: Settings) -> int:
     """How many children: WORKER_CONCURRENCY, or one for each CPU that we may use."""
     return settings.worker_concurrency or max(1, round(server.cpu_limit()))
+
+
+def _metrics_of(child: Child) -> str:
+    """Whose the files of its metrics are: its successors go on with them, or they would pile up."""
+    return f"child-{child.number}"
 
 
 def _quick(settings: Settings) -> Settings:

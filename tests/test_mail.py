@@ -1,5 +1,6 @@
 """Mail, sent to a real SMTP server, and what there is in its place."""
 
+import asyncio
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ class Box:
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
+        self.pause = 0.0  # seconds before it says that it has taken one
 
     async def handle_RCPT(self, _: Any, __: Any, envelope: Any, address: str, ___: Any) -> str:
         if address.startswith("nobody@"):
@@ -42,6 +44,7 @@ class Box:
         return "250 OK"
 
     async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:
+        await asyncio.sleep(self.pause)
         self.messages.append(
             (envelope.rcpt_tos, message_from_bytes(envelope.content, policy=default))
         )
@@ -130,8 +133,19 @@ def test_an_address_that_the_server_does_not_know_is_an_error(
     app: Flask, open_server: tuple[Box, int]
 ) -> None:
     _, port = open_server
-    with pytest.raises(smtplib.SMTPRecipientsRefused):
+    with pytest.raises(smtplib.SMTPException, match=r"refused the recipient: \[550\]") as refused:
         send(app, f"smtp://127.0.0.1:{port}", to="nobody@example.com")
+    assert "nobody@" not in str(refused.value)
+
+
+def test_a_server_that_takes_its_time_gets_a_mail_once(
+    app: Flask, open_server: tuple[Box, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, port = open_server
+    monkeypatch.setattr(mail, "TIMEOUT", 0.3)
+    box.pause = 0.6
+    send(app, f"smtp://127.0.0.1:{port}")
+    assert len(box.messages) == 1
 
 
 def test_a_server_that_is_down_is_an_error(app: Flask) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from redis import Redis as Client
 from redis import RedisError
 from sqlalchemy import func, select, text, update
 
-from service import relay
+from service import claims, relay
 from service.claims import connection_name
 from service.db import session
 from service.devservers import Postgres, Redis
@@ -22,6 +22,7 @@ from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, Job, enqueue
 from service.queue import QUEUES, job
 from service.redis import make_client
 from tests.conftest import make_settings
+from tests.waiting import until
 from tests.working import claim, own_app
 from tests.working import job as job_of
 
@@ -134,6 +135,62 @@ def test_what_the_worker_has_open_ends_with_its_lease(app: Flask, client: Client
         sweep(app, client)
         with pytest.raises(psycopg.OperationalError):
             frozen.execute("SELECT 1")
+
+
+def test_who_froze_just_before_the_commit_does_not_keep_the_job(app: Flask, client: Client) -> None:
+    """It holds the row's lock, for as long as its machine is cut off."""
+    url = app.extensions["settings"].database_url.get_secret_value().replace("+psycopg", "")
+    id = a_job(app)
+    assert claim(app, id, "host.1.frozen") is not None
+    make_due(app, id)
+    with psycopg.connect(url, application_name=connection_name("host.1.frozen")) as frozen:
+        frozen.execute("UPDATE jobs SET status = 'succeeded' WHERE id = %s", (id,))
+
+        def is_taken_back() -> bool:
+            sweep(app, client)
+            return job_of(app, id).status == RETRYING
+
+        until(is_taken_back, seconds=3)
+        with pytest.raises(psycopg.OperationalError):
+            frozen.commit()
+
+
+def test_a_success_that_is_not_committed_in_time_is_none(app: Flask) -> None:
+    """Also behind PgBouncer, where connections have no name."""
+    found = claim(app, a_job(app))
+    assert found is not None
+    with app.app_context():
+        assert claims.succeed(session.connection(), found, None)
+        query = text("SHOW idle_in_transaction_session_timeout")
+        assert session.execute(query).scalar_one() == "10s"
+        session.rollback()
+        assert session.execute(query).scalar_one() == "0"
+
+
+def test_a_sweep_comes_to_an_end_though_all_is_due_again(
+    app: Flask, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "LONGEST", 0.2)
+    id = a_job(app)
+    with app.app_context():
+        assert relay.sweep(session, client, timedelta(0)) > 1
+    assert set(waiting(client)) == {str(id)}
+
+
+def test_of_a_long_backlog_not_all_is_looked_at_each_time(
+    app: Flask, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "RECHECKS", 0.01)
+    client.rpush("rq:queue:default", str(id := a_job(app)))
+    assert sweep(app, client) == 1
+    assert job_of(app, id).due_at - datetime.now(UTC) > timedelta(seconds=90)
+
+
+def test_what_is_no_job_keeps_nobody_from_being_handed_over(app: Flask, client: Client) -> None:
+    client.rpush("rq:queue:low", b"\xff")
+    id = a_job(app)
+    assert sweep(app, client) == 1
+    assert client.lrange("rq:queue:default", 0, -1) == [str(id).encode()]
 
 
 def test_a_lease_ends_though_redis_is_down(app: Flask) -> None:

@@ -18,7 +18,7 @@ from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis as Client
 from rq import Worker as RQWorker
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
 from service import healthcheck, pulse
 from service.__main__ import main
@@ -40,7 +40,8 @@ RUN = """
 {}
 import os, sys, tempfile
 folder = tempfile.TemporaryDirectory()
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name  # before the jobs of this file are imported
+# Before the jobs of this file are imported.
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder.name)
 import tests.test_worker
 from service.__main__ import main
 sys.exit(main({!r}))
@@ -60,6 +61,11 @@ def sleep(seconds: float) -> None:
 @job(attempts=1, timeout=1)
 def take_too_long() -> None:
     time.sleep(30)
+
+
+@job(attempts=1, timeout=1)
+def take_too_long_in_sql() -> None:
+    session.execute(text("SELECT pg_sleep(30)"))
 
 
 @job(attempts=2, backoff=0.1)
@@ -171,8 +177,11 @@ def test_its_log_line_has_the_request_and_how_long_it_waited(
     assert event["waited_ms"] >= 0 and event["duration_ms"] >= 0
 
 
-def test_a_time_out_ends_the_attempt_and_not_the_worker(app: Flask, worker: Logs) -> None:
-    failed = ended(app, enqueued(app, take_too_long))
+@pytest.mark.parametrize("function", [take_too_long, take_too_long_in_sql])
+def test_a_time_out_ends_the_attempt_and_not_the_worker(
+    app: Flask, worker: Logs, function: Any
+) -> None:
+    failed = ended(app, enqueued(app, function))
     assert failed.error == ("JobTimeoutException: Task exceeded maximum timeout value (1 seconds)")
     assert ended(app, enqueued(app, tell_pid)).status == SUCCEEDED
 
@@ -363,6 +372,12 @@ def test_a_worker_that_leaves_jobs_waiting_is_not_healthy(
         nowhere = make_settings("postgresql+psycopg://127.0.0.1:1/x", "redis://127.0.0.1:1/0")
         assert healthcheck.run(nowhere, "worker") == 0
         assert "the database was not asked" in capsys.readouterr().err
+        client.set(healthcheck.SUSPENDED, 1)
+        assert check(app, "worker") == 0
+        client.delete(healthcheck.SUSPENDED)
+        url = app.extensions["settings"].database_url.get_secret_value()
+        assert healthcheck.run(make_settings(url, "redis://127.0.0.1:1/0"), "worker") == 0
+        assert "Redis was not asked" in capsys.readouterr().err
     with pulse.beating("worker", "high low"):  # that queue is another one's
         assert check(app, "worker") == 0
         with app.app_context():

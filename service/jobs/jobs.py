@@ -1,8 +1,8 @@
 """Keeping the table of jobs small."""
 
-from sqlalchemy import delete, func
+from sqlalchemy import func
 
-from service.db import session
+from service.cleaning import remove
 from service.outbox import SUCCEEDED, Job
 from service.queue import job
 from service.settings import settings
@@ -12,4 +12,4 @@ from service.settings import settings
 def remove_old_jobs() -> None:
     """Forget jobs that succeeded. One that failed for good stays until somebody looks at it."""
     ended = Job.finished_at < func.now() - settings().job_retention
-    session.execute(delete(Job).where(Job.status == SUCCEEDED, ended))
+    remove(remove_old_jobs, Job, Job.status == SUCCEEDED, ended)

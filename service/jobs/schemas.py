@@ -14,5 +14,5 @@ class JobOut(Out):
     id: UUID
     status: Status
     progress: int | None = Field(description="Per cent, where the job tells.")
-    result: dict[str, Any] | None
+    result: Any = Field(description="What the job returned.")
     error: str | None

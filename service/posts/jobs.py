@@ -3,21 +3,24 @@
 import csv
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 from uuid import UUID
 
+import structlog
 from sqlalchemy import exists, func, select
 
 from service.claims import current, report_progress
 from service.db import session
-from service.outbox import QUEUED, RETRYING, RUNNING, Job, enqueue
+from service.outbox import SUCCEEDED, Job, enqueue
 from service.posts.models import Export, Post
 from service.queue import job
 from service.rows import Row
 from service.settings import settings
-from service.storage import files
+from service.storage import StorageError, files
+
+log = structlog.get_logger()
 
 PAGE = 1000  # posts in memory at a time
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -49,11 +52,19 @@ def export(author_id: UUID) -> dict[str, Any]:
 def remove_old_exports() -> None:
     """Remove the files whose jobs are forgotten, and those of accounts that are gone."""
     old = Export.created_at < func.now() - settings().job_retention
-    runs = exists().where(Job.id == Export.id, Job.status.in_((QUEUED, RUNNING, RETRYING)))
-    query = select(Export).where(old | Export.author_id.is_(None), ~runs).limit(PAGE)
-    for export in session.scalars(query):
-        files().delete(export.file)
-        session.delete(export)
+    # One that has failed may be tried again.
+    wanted = exists().where(Job.id == Export.id, Job.status != SUCCEEDED)
+    query = select(Export).where(old | Export.author_id.is_(None), ~wanted).limit(PAGE)
+    found = session.scalars(query.order_by(func.random())).all()  # the next run meets others
+    for export in found:
+        try:
+            files().delete(export.file)
+        except StorageError as error:
+            log.warning("an export cannot be removed", file=export.file, reason=str(error))
+        else:
+            session.delete(export)
+    if len(found) == PAGE:
+        enqueue(session, remove_old_exports, delay=timedelta(minutes=1))
 
 
 def _write(file: BinaryIO, author_id: UUID) -> int:

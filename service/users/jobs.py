@@ -10,9 +10,9 @@ from service.settings import project
 from service.users.models import User
 
 
-@job(queue="high", attempts=8, backoff=10, timeout=60)  # over 20 minutes in all
+@job(queue="high", attempts=8, backoff=10, timeout=120)  # over 20 minutes in all
 def welcome(user_id: UUID) -> None:
-    """Welcome a new user by mail; twice in the worst case (see mail.py)."""
+    """Welcome a new user by mail; more than once in the worst case (see mail.py)."""
     if (user := session.get(User, user_id)) is None:  # gone again
         return
     if once(session, f"welcome:{user_id}"):

@@ -71,7 +71,7 @@ def run(app: Flask, *arguments: object) -> int:
 
 def test_operators_see_what_has_failed(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, "list") == 0
-    assert "There are no jobs." in capsys.readouterr().out
+    assert "No job waits or has failed." in capsys.readouterr().out
     id = enqueued(app, None, fail, "otherwise")
     enqueued(app, None, succeed)
     work(app)
@@ -80,7 +80,7 @@ def test_operators_see_what_has_failed(app: Flask, capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert f"{id}  failed  tests.jobs.test_jobs.fail  1" in out
     assert "RuntimeError: a secret detail" in out
-    assert "1 failed, 1 succeeded" in out or "1 succeeded, 1 failed" in out
+    assert "\n1 failed\n" in out
     assert run(app, "list", "--status", "all", "--limit", "1") == 0
     assert "test_jobs.succeed" in capsys.readouterr().out
     assert run(app, "show", id) == 0

@@ -1,11 +1,13 @@
 """Worker and scheduler stopped, starved and grown: what takes its time to see."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
@@ -19,8 +21,9 @@ from rq.suspension import resume, suspend
 
 from service.app import create_app
 from service.devservers import Postgres, Redis
+from service.exporter import Exporter
 from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, SUCCEEDED
-from service.settings import ROOT
+from service.settings import ROOT, Settings
 from tests.children import surroundings
 from tests.conftest import make_settings
 from tests.ports import free_port
@@ -41,6 +44,7 @@ from tests.test_worker import (
 )
 from tests.waiting import until
 from tests.working import job as job_of
+from tests.working import own_app
 
 
 def test_a_growing_process_is_replaced_after_its_job(own: Flask) -> None:
@@ -167,6 +171,78 @@ def test_without_redis_a_worker_waits_and_goes_on(postgres: Postgres, folder: Pa
         made.extensions["database"].engine.dispose()
 
 
+def test_a_redis_that_hangs_holds_up_nobody(postgres: Postgres, folder: Path) -> None:
+    """The lease of what runs is renewed all the same, and SIGTERM is heard."""
+    grace = {"JOB_LEASE": "10s", "SHUTDOWN_GRACE": "2s"}
+    with Redis(folder / "redis-that-hangs") as own, own_app(postgres, own, 0) as made:
+        assert own.process is not None
+        with process(made, "worker", **grace) as worker, process(made, "scheduler", **grace):
+            id = enqueued(made, sleep, 60)
+            until(lambda: job_of(made, id).status == RUNNING)
+            own.process.send_signal(signal.SIGSTOP)
+            try:
+                until(lambda: worker.events("Redis does not answer"))
+                given = job_of(made, id).due_at
+                until(lambda: job_of(made, id).due_at > given + timedelta(seconds=10), seconds=30)
+                assert job_of(made, id).status == RUNNING
+                start = time.monotonic()
+                assert worker.stop() == 0
+                assert time.monotonic() - start < 10
+            finally:
+                own.process.send_signal(signal.SIGCONT)
+        back = job_of(made, id)
+        assert (back.attempts, back.error) == (0, "Interrupted: the worker had to stop")
+
+
+BROKEN_LOOP = """
+import service.consumer
+def fail(*_):
+    raise ValueError("nobody thought of this")
+service.consumer.Consumer._claim = fail
+"""
+
+
+def test_a_process_whose_loop_fails_has_died(own: Flask) -> None:
+    with process(own, "worker", first=BROKEN_LOOP) as broken:
+        enqueued(own, tell_pid)
+        (event,) = until(lambda: broken.events("worker process died"))
+        assert event["how"] == "exited with 1"
+
+
+def test_the_files_of_metrics_do_not_pile_up(own: Flask, tmp_path: Path) -> None:
+    port = str(free_port())
+    more = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "METRICS_PORT": port}
+    with process(own, "worker", **more), process(own, "scheduler"):
+        for _ in range(3):
+            assert ended(own, enqueued(own, poison)).status == FAILED
+            assert ended(own, enqueued(own, tell_pid)).status == SUCCEEDED
+        owners = {path.stem.partition("_child-")[2] for path in tmp_path.glob("counter_child-*")}
+        assert owners == {"0"}
+        assert samples(int(port))["job_attempts_total tests.test_worker.tell_pid succeeded"] == 3
+
+
+def test_what_serves_the_metrics_is_started_though_there_was_no_room(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    exporter = Exporter(settings.model_copy(update={"metrics_port": free_port()}))
+    forks: list[int | OSError] = [123, BlockingIOError("no room"), 124]
+    ends = [(123, 9), (0, 0)]
+
+    def fork() -> int:
+        if isinstance(made := forks.pop(0), OSError):
+            raise made
+        return made
+
+    monkeypatch.setattr(os, "fork", fork)
+    monkeypatch.setattr(os, "waitpid", lambda *_: ends.pop(0))
+    exporter.keep()
+    with pytest.raises(OSError, match="no room"):
+        exporter.keep()  # it has died
+    exporter.keep()
+    exporter.keep()
+    assert (forks, ends) == ([], [])
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_another_scheduler_takes_over_within_ten_seconds(
     own: Flask, number: signal.Signals
@@ -181,8 +257,7 @@ def test_another_scheduler_takes_over_within_ten_seconds(
     with process(own, "scheduler", **main_like) as first:
         until(lambda: first.events("scheduler leads"))
         with process(own, "scheduler", **main_like) as second:
-            until(lambda: second.events("scheduler started"))
-            time.sleep(0)  # it has asked for the lock by the time the first one is gone
+            until(lambda: second.events("scheduler waits: another one leads"))
             assert not second.events("scheduler leads")
             first.process.send_signal(number)
             start = time.monotonic()

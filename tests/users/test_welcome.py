@@ -65,7 +65,10 @@ def test_who_is_gone_again_is_not_welcomed(
 def test_a_mail_that_was_not_sent_is_sent_later(
     charlie: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch, box: list[EmailMessage]
 ) -> None:
-    def down(_: EmailMessage) -> None:
+    unsent: list[EmailMessage] = []
+
+    def down(message: EmailMessage) -> None:
+        unsent.append(message)
         raise ConnectionRefusedError("no server")
 
     charlie.post("/api/users", json=ACCOUNT)
@@ -77,3 +80,4 @@ def test_a_mail_that_was_not_sent_is_sent_later(
         session.execute(requeued)
         session.commit()
     assert (work(app), len(box)) == (1, 1)
+    assert box[0]["Message-ID"] == unsent[0]["Message-ID"]  # the same mail, to who gets both
