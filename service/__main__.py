@@ -133,11 +133,19 @@ def _failed(command: str, message: str) -> int:
     return 1
 
 
-def dev(_: argparse.Namespace) -> int:
+def dev(arguments: argparse.Namespace) -> int:
     """run everything on this machine, with PostgreSQL and Redis out of wheels"""
     from service import dev
 
+    if arguments.command_beside:
+        return dev.run_beside(ROOT, arguments.command_beside)
     return dev.run(ROOT)
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError("a number from 1 on is needed")
+    return int(text)
 
 
 def _message(text: str) -> str:
@@ -172,8 +180,14 @@ def parser() -> argparse.ArgumentParser:
     add(worker).add_argument(
         "--queues", type=_queues, metavar="LIST", help="take from these only, in this order"
     )
-    for command in (scheduler, migrate, seed, dev):
+    for command in (scheduler, migrate, seed):
         add(command)
+    add(dev).add_argument(
+        "command_beside",
+        metavar="COMMAND …",
+        nargs=argparse.REMAINDER,
+        help="instead: run a command beside `make dev`, with its database and Redis: dev jobs list",
+    )
     _add_verbs(add(jobs))
     add(migration).add_argument("message", type=_message, help='what it does, such as "add things"')
     check = add(healthcheck)
@@ -200,7 +214,7 @@ def _add_verbs(parser: argparse.ArgumentParser) -> None:
     listing = verbs.add_parser("list", help="the newest jobs, those that failed unless told")
     statuses = ("queued", "running", "retrying", "succeeded", "failed", "all")
     listing.add_argument("--status", choices=statuses, default="failed")
-    listing.add_argument("--limit", type=int, default=50)
+    listing.add_argument("--limit", type=_positive, default=50)
     listing.add_argument("--function", metavar="NAME", help="only of this one: users.jobs.welcome")
     verbs.add_parser("show", help="all that is known of a job").add_argument(
         "id", type=UUID, nargs="+"

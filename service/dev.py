@@ -7,10 +7,12 @@ import contextlib
 import fcntl
 import gc
 import http.client
+import json
 import os
 import secrets
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from service.demo import EMAIL, PASSWORD
@@ -55,6 +57,28 @@ def run(root: Path) -> int:
         return 1
 
 
+def run_beside(root: Path, command: Sequence[str]) -> int:
+    """Run a command of the service with what `make dev`, which runs, gives its processes."""
+    path = root / ".dev" / "environment.json"
+    with contextlib.suppress(Refused), _lock_of(path):
+        print("make dev does not run here: start it first.", file=sys.stderr)
+        return 1
+    own: dict[str, str] = json.loads(path.read_text())
+    env = {**environment(), **own}
+    return subprocess.run(_service(*command), cwd=root, env=env).returncode  # noqa: S603
+
+
+def _lock_of(environment: Path) -> contextlib.AbstractContextManager[None]:
+    return only_one_in(environment.parent) if environment.exists() else contextlib.nullcontext()
+
+
+def _remember(folder: Path, own: Mapping[str, str]) -> None:
+    """For `run_beside`. It has the secret of the tokens, so it is for us alone."""
+    path = folder / "environment.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(dict(own)))
+
+
 def _run(root: Path, folder: Path, port: int, given: Mapping[str, str]) -> int:
     supervisor = Supervisor(root, given)
     servers: dict[str, Server] = {}
@@ -63,23 +87,26 @@ def _run(root: Path, folder: Path, port: int, given: Mapping[str, str]) -> int:
     if not _has(given, "REDIS_URL"):
         servers["REDIS_URL"] = Redis(folder / "redis")
     try:
-        if servers:
-            supervisor.say("Starting PostgreSQL and Redis …")
+        for variable, server in (("DATABASE_URL", "PostgreSQL"), ("REDIS_URL", "Redis")):
+            yours = f"is yours, for {variable} is set (in the environment or .env)"
+            supervisor.say(f"{server} {'starts …' if variable in servers else yours}")
         supervisor.serve(*servers.values())
         urls = {variable: server.url for variable, server in servers.items()}
-        supervisor.environment = {
-            **given,
+        own = {
             **_jwt_secret(folder, given),
             **urls,
             **_lenient(given),
             **_development(port),
         }
+        _remember(folder, own)
+        supervisor.environment = {**given, **own}
         for name, arguments in SETUP:
             supervisor.start(name, _service(*arguments))
             if (outcome := supervisor.follow(until=name)) is not None:
                 return outcome
         for name, arguments in PROCESSES:
             supervisor.start(name, _service(*arguments))
+        supervisor.reload(("worker", "scheduler"), root / "service")  # web does so by itself
         supervisor.in_background(_announce, supervisor, port, urls)
         return supervisor.follow() or 0
     except ServerError as error:
@@ -124,6 +151,7 @@ def _announce(supervisor: Supervisor, port: int, urls: Mapping[str, str]) -> Non
         f"  sign in     {EMAIL}  {PASSWORD}\n"
         f"  PostgreSQL  {urls.get('DATABASE_URL', 'yours, from DATABASE_URL')}\n"
         f"  Redis       {urls.get('REDIS_URL', 'yours, from REDIS_URL')}\n"
+        f"  commands    .venv/bin/python -m service dev jobs list\n"
         f"  Ctrl-C stops all of it; the data stays in .dev/"
     )
 

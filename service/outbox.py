@@ -27,6 +27,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service import logs, queue
 from service.db import Model, after_commit
 from service.ids import uuid7
+from service.queue import Unfit
 from service.rows import Prepared
 
 QUEUED, RUNNING, RETRYING = "queued", "running", "retrying"
@@ -104,9 +105,12 @@ def enqueue(
 
     Returns the job's id. Rolled back means no job; committed means that it will run, though Redis
     is down or loses it. `owner` is the user who may see it at /api/jobs/{id}. Raises Unfit if the
-    function is no job, or if the arguments do not fit it, into JSON or into 64 KiB.
+    function is no job, or if the arguments do not fit it, into JSON or into 64 KiB, and for a delay
+    that is none.
     """
     about = queue.function_of(function)
+    if delay is not None and (not isinstance(delay, timedelta) or delay < timedelta(0)):
+        raise Unfit(f"{about.name}: the delay is a timedelta from 0 on, not {delay!r}")
     values = {
         "id": (id := uuid7()),
         "function": about.name,

@@ -41,7 +41,7 @@ class Function:
         timeout: int,
         cron: str | None,
     ) -> None:
-        self.name = f"{call.__module__.removeprefix('service.')}.{call.__qualname__}"
+        self.name = name_of(call)
         self.call = call
         self.queue = queue
         self.attempts = attempts
@@ -51,17 +51,31 @@ class Function:
         self._check()
 
     def _check(self) -> None:
+        if inspect.iscoroutinefunction(self.call):
+            raise ValueError(f"{self.name} is async: a worker calls plain functions")
         if self.queue not in QUEUES:
             raise ValueError(f"{self.name}: no queue is called {self.queue!r}, only {QUEUES}")
+        numbers = (self.attempts, self.timeout, self.backoff)
+        if not all(isinstance(each, int | float) for each in numbers):
+            raise ValueError(f"{self.name}: attempts, timeout and backoff (seconds) are numbers")
         if self.attempts < 1 or self.timeout < 1 or self.backoff < 0:
             raise ValueError(f"{self.name}: attempts and timeout are 1 at least, backoff 0")
         if self.cron is not None:
-            try:
-                CronSim(self.cron, datetime.now(UTC))
-            except CronSimError as error:
-                raise ValueError(f"{self.name}: {self.cron!r} is no cron line: {error}") from None
-            if any(p.default is p.empty for p in self._signature.parameters.values()):
-                raise ValueError(f"{self.name} recurs, so it must need no arguments")
+            self._check_cron(str(self.cron))
+
+    def _check_cron(self, cron: str) -> None:
+        problem = "five fields are needed: minute hour day month weekday"
+        try:
+            CronSim(cron, datetime.now(UTC))
+            if len(cron.split()) == 5:  # CronSim takes seconds too, which no scheduler keeps
+                problem = ""
+        except CronSimError as error:
+            if len(cron.split()) == 5:
+                problem = str(error)
+        if problem:
+            raise ValueError(f"{self.name}: {cron!r} is no cron line: {problem}")
+        if any(p.default is p.empty for p in self._signature.parameters.values()):
+            raise ValueError(f"{self.name} recurs, so it must need no arguments")
 
     @cached_property
     def _signature(self) -> inspect.Signature:
@@ -76,7 +90,11 @@ class Function:
         """The arguments as JSON. Raises Unfit if they do not fit the function or into JSON."""
         try:
             self._signature.bind(*args, **kwargs)
-            return pack((args, kwargs))
+            packed = pack((args, kwargs))
+            self._convert(*args, **kwargs)
+            return packed
+        except ValidationError as error:
+            raise Unfit(f"{self.name}: {_told(error)}") from error
         except (TypeError, ValueError) as error:
             raise Unfit(f"{self.name}: {error}") from error
 
@@ -90,13 +108,13 @@ class Function:
             self._signature.bind(*args, **kwargs)
             args, kwargs = self._convert(*args, **kwargs)
         except ValidationError as error:
-            raise OtherArguments(f"{self.name}: {error.errors()[0]['msg']}") from error
+            raise OtherArguments(f"{self.name}: {_told(error)}") from error
         except TypeError as error:
             raise OtherArguments(f"{self.name}: {error}") from error
         return self.call(*args, **kwargs)
 
     def pause(self, attempt: int) -> float:
-        """Seconds before the next attempt: doubled each time, and spread by half."""
+        """Seconds before the next attempt: doubled each time, and spread by a quarter each way."""
         return self.backoff * 2.0 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
 
     def last_tick(self, now: datetime) -> datetime:
@@ -105,12 +123,23 @@ class Function:
         return next(CronSim(self.cron, now.replace(microsecond=1), reverse=True))
 
 
+def name_of(call: Callable[..., Any]) -> str:
+    """What a job is called: `users.jobs.welcome`."""
+    return f"{call.__module__.removeprefix('service.')}.{call.__qualname__}"
+
+
+def _told(error: ValidationError) -> str:
+    """The first thing that is wrong, without the value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return f"argument {first['loc'][0]}: {first['msg']}" if first["loc"] else str(first["msg"])
+
+
 _functions: dict[str, Function] = {}
 _by_callable: dict[Callable[..., Any], Function] = {}
 
 
 def job(
-    *,
+    *misplaced: Callable[..., Any],
     queue: str = "default",
     attempts: int = 3,
     backoff: float = 5,
@@ -122,8 +151,10 @@ def job(
     It gets `attempts`, with a back-off of `backoff` seconds that doubles; an attempt is ended
     after `timeout` seconds. With `cron`, a line in UTC, it runs by itself. The worker commits
     the session after it, together with the job's success: so what it does in the database is
-    done once. Raises ValueError for a queue that there is not, and for a wrong cron line.
+    done once. Raises ValueError for what no job can be: a wrong queue, cron line or number.
     """
+    for call in misplaced:
+        raise ValueError(f"{name_of(call)}: write @job(), with its parentheses")
 
     def register(call: AnyFunction) -> AnyFunction:
         function = Function(call, queue, attempts, backoff, timeout, cron)

@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from gunicorn import glogging, systemd
+from gunicorn.util import make_fail_app
 from gunicorn.workers.gthread import ThreadWorker
 
 from service import errors, health, ports
@@ -140,6 +142,19 @@ class Worker(ThreadWorker):
                 # Linux hands over a connection together with its first bytes.
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """With auto-reload, code that cannot be imported is shown, and the next change waited for;
+        gunicorn does so for a SyntaxError only, and ends for anything else."""
+        try:
+            super().load_wsgi()
+        except Exception as error:
+            if not self.cfg.reload:
+                raise
+            self.log.exception("the code cannot be imported: the next change is waited for")
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                self.reloader.add_extra_file(frame.f_code.co_filename)
+            self.wsgi = make_fail_app("".join(traceback.format_exception(error)))
 
     def enqueue_req(self, conn: Any) -> None:
         lane = self.health_lane if _asks_for_health(conn.sock) else self.tpool

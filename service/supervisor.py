@@ -17,6 +17,7 @@ from service.devserver import Server
 from service.launcher import spawn
 
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL: SHUTDOWN_GRACE and a little
+LOOK_EVERY = 0.5  # seconds between two looks for changes of the code
 WIDTH = 9  # of a name: "scheduler"
 COLOURS = (36, 33, 35, 32, 34, 31)
 
@@ -41,6 +42,11 @@ class Asked:
     signal: int
 
 
+@dataclass(frozen=True)
+class Changed:
+    """The code has changed."""
+
+
 class Supervisor:
     """Processes, their output and their end. Threads watch; the main thread starts and decides."""
 
@@ -49,8 +55,11 @@ class Supervisor:
         self.environment = environment
         self.stopping = threading.Event()
         # The one queue that a signal handler may use.
-        self._events: SimpleQueue[Exited | Asked] = SimpleQueue()
+        self._events: SimpleQueue[Exited | Asked | Changed] = SimpleQueue()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, Sequence[str]] = {}
+        self._reloaded: Sequence[str] = ()
+        self._has_changed = False
         self._servers: Sequence[Server] = ()
         self._threads: list[threading.Thread] = []
         self._output = threading.Lock()
@@ -66,7 +75,13 @@ class Supervisor:
             server.wait()
             self.in_background(self._watch, server.name, server.process)
 
+    def reload(self, names: Sequence[str], folder: Path) -> None:
+        """Start these processes anew whenever a Python file of the folder changes."""
+        self._reloaded = names
+        self.in_background(self._look_for_changes, folder)
+
     def start(self, name: str, command: Sequence[str]) -> None:
+        self._commands[name] = command
         process = spawn(
             command,
             cwd=self.root,
@@ -75,14 +90,15 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        colour = COLOURS[len(self._processes) % len(COLOURS)]
+        colour = COLOURS[list(self._commands).index(name) % len(COLOURS)]
         self._processes[name] = process
         relay = self.in_background(self._relay, name, process.stdout, colour)
         self._threads.append(self.in_background(self._watch, name, process, relay))
 
     def follow(self, until: str | None = None) -> int | None:
         """Return None once the process `until` ended well, else the exit code of all this."""
-        event = self._events.get()
+        while self._bears(event := self._events.get()):
+            pass
         if isinstance(event, Asked):
             self.say("Stopping …")
             return 0
@@ -90,6 +106,31 @@ class Supervisor:
             return None
         self.say(f"{event}: stopping the rest.")
         return 1
+
+    def _bears(self, event: Exited | Asked | Changed) -> bool:
+        """Whether it is no reason to stop: a change of the code, or what followed from one."""
+        if isinstance(event, Changed):
+            self._has_changed = True
+            for name in self._reloaded:
+                if self._processes[name].poll() is None:
+                    self._processes[name].send_signal(signal.SIGTERM)  # and goes on below
+                else:
+                    self.start(name, self._commands[name])
+            return True
+        if not (isinstance(event, Exited) and event.name in self._reloaded and self._has_changed):
+            return False
+        if event.code == 0:
+            self.start(event.name, self._commands[event.name])
+        else:
+            self.say(f"{event}: it is started again when the code has changed.")
+        return True
+
+    def _look_for_changes(self, folder: Path) -> None:
+        seen = _times(folder)
+        while not self.stopping.wait(LOOK_EVERY):
+            if (now := _times(folder)) != seen:
+                seen = now
+                self._events.put(Changed())
 
     def stop(self) -> None:
         """Stop the processes together, then the servers. A Ctrl-C meanwhile kills the processes."""
@@ -147,3 +188,12 @@ class Supervisor:
             except OSError:  # the terminal or the reader of our pipe is gone
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 self._events.put(Asked(signal.SIGHUP))
+
+
+def _times(folder: Path) -> dict[Path, float]:
+    """When each Python file of the folder was changed."""
+    found = {}
+    for path in folder.rglob("*.py"):
+        with contextlib.suppress(FileNotFoundError):  # an editor replaces it just now
+            found[path] = path.stat().st_mtime
+    return found

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.dev import web_port
+from service.dev import run_beside, web_port
 from service.ports import Refused
 
 ROOT = Path(__file__).parent.parent
@@ -158,6 +158,48 @@ def wait_for_usr1(death: str) -> str:
     handler = f"signal.signal(signal.SIGUSR1, lambda *_: exec({death!r}))"
     up = "print('pid', os.getpid()); print('up'); signal.pause()"
     return f"import os, signal; {handler}; {up}"
+
+
+RELOADED = """
+import sys
+from pathlib import Path
+from service.supervisor import Supervisor
+folder = Path(sys.argv[1])
+supervisor = Supervisor(folder, {})
+supervisor.start("worker", [sys.executable, str(folder / "code.py")])
+supervisor.reload(["worker"], folder)
+code = supervisor.follow()
+supervisor.stop()
+sys.exit(code)
+"""
+UNTIL_TERM = """
+import signal, sys
+print({!r}, flush=True)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+signal.pause()
+"""
+
+
+def test_a_change_of_the_code_starts_it_anew_and_a_broken_one_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    code = tmp_path / "code.py"
+    code.write_text(UNTIL_TERM.format("one"))
+    with running([sys.executable, "-c", RELOADED, str(tmp_path)]) as dev:
+        dev.wait_for(r"\| one")
+        code.write_text("raise SystemExit('broken')")
+        dev.wait_for("worker exited with 1: it is started again when the code has changed")
+        code.write_text(UNTIL_TERM.format("two"))
+        dev.wait_for(r"\| two")
+        dev.process.send_signal(signal.SIGTERM)
+        assert dev.end() == 0
+
+
+def test_a_command_beside_it_wants_it_to_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_beside(tmp_path, ["jobs", "list"]) == 1
+    assert "make dev does not run here: start it first." in capsys.readouterr().err
 
 
 def test_a_signal_stops_all_and_leaves_no_process() -> None:

@@ -284,6 +284,12 @@ def test_an_error_holds_nothing_of_the_data_and_can_be_kept(
     assert job_of(app, odd).error == "RuntimeError: a NUL , half of a pair ? and a line"
 
 
+@pytest.mark.parametrize("delay", [5, timedelta(seconds=-1)])
+def test_a_delay_that_is_none_is_refused(app: Flask, delay: Any) -> None:
+    with app.app_context(), pytest.raises(Unfit, match="the delay is a timedelta from 0 on"):
+        enqueue(session, refuse, delay=delay)
+
+
 def test_a_delayed_job_does_not_wait_before_its_time(app: Flask) -> None:
     id = enqueued(app, refuse, delay=timedelta(hours=2))
     assert job_of(app, id).queued_at > datetime.now(UTC) + timedelta(hours=1)
@@ -331,6 +337,11 @@ def test_a_job_is_not_handed_over_before_the_commit(committing: Flask) -> None:
         session.commit()
     until(lambda: waiting(committing))
     assert waiting(committing) == [str(last)] != [str(first)]
+
+
+def test_a_job_without_a_delay_is_handed_over_though_it_says_so(committing: Flask) -> None:
+    id = enqueued(committing, refuse, delay=timedelta(0))
+    until(lambda: waiting(committing) == [str(id)])
 
 
 def test_a_delayed_job_is_left_to_the_relay(committing: Flask) -> None:

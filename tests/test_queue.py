@@ -31,6 +31,43 @@ def fail_with_a_type_error(value: int) -> int:
 TAKE, ANYTHING = function_of(take), function_of(take_anything)
 
 
+async def later() -> None: ...
+
+
+def nothing() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("call", "options", "problem"),
+    [
+        (later, {}, "test_queue.later is async"),
+        (nothing, {"timeout": "3m"}, r"test_queue.nothing: .* \(seconds\) are numbers"),
+        (nothing, {"cron": "* * * *"}, "five fields are needed: minute hour day month weekday"),
+        (nothing, {"cron": "*/5 * * * * *"}, "five fields are needed"),
+        (nothing, {"cron": "@hourly"}, "five fields are needed"),
+        (nothing, {"cron": 5}, "five fields are needed"),
+        (nothing, {"cron": "61 * * * *"}, "'61 \\* \\* \\* \\*' is no cron line: Bad"),
+    ],
+)
+def test_what_no_job_can_be_is_refused_by_its_name(
+    call: Any, options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        job(**options)(call)
+    assert find("tests.test_queue.nothing") is None
+
+
+def test_the_parentheses_of_the_decorator_are_asked_for() -> None:
+    with pytest.raises(ValueError, match=r"test_queue.nothing: write @job\(\)"):
+        job(nothing)
+
+
+def test_arguments_of_another_type_are_refused_where_they_are_given() -> None:
+    with pytest.raises(Unfit, match="take: argument 0: Input should be a valid UUID") as caught:
+        TAKE.pack(("private@example.com",), {"when": datetime.now(UTC)})
+    assert "private@" not in str(caught.value)
+
+
 def test_a_job_is_found_by_its_name() -> None:
     assert TAKE.name == "tests.test_queue.take"
     assert find(TAKE.name) is TAKE

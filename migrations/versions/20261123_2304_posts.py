@@ -29,22 +29,22 @@ def upgrade() -> None:
     )
     op.create_index("ix_posts_author_id_id", "posts", ["author_id", "id"])
     op.create_table(
-        "exports",
+        "post_exports",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("author_id", sa.Uuid()),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
         ),
         sa.Column("written_at", sa.DateTime(timezone=True)),
-        sa.PrimaryKeyConstraint("id", name="pk_exports"),
+        sa.PrimaryKeyConstraint("id", name="pk_post_exports"),
         sa.ForeignKeyConstraint(
-            ["author_id"], ["users.id"], name="fk_exports_author_id_users", ondelete="SET NULL"
+            ["author_id"], ["users.id"], name="fk_post_exports_author_id_users", ondelete="SET NULL"
         ),
     )
-    op.create_index("ix_exports_author_id", "exports", ["author_id"])
-    op.create_index("ix_exports_created_at", "exports", ["created_at"])
+    op.create_index("ix_post_exports_author_id", "post_exports", ["author_id"])
+    op.create_index("ix_post_exports_created_at", "post_exports", ["created_at"])
 
 
 def downgrade() -> None:
-    op.drop_table("exports")
+    op.drop_table("post_exports")
     op.drop_table("posts")

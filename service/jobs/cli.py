@@ -36,6 +36,8 @@ def _list(status: str, function: str | None, limit: int) -> int:
     if function:
         query = query.where(Job.function == function)
     rows = [[_cell(getattr(job, name)) for name in COLUMNS] for job in session.scalars(query)]
+    if function and not rows and queue.find(function) is None:
+        return _failed(function, "the code has no such job, and there is none of that name")
     print("\n".join(_table([[*COLUMNS], *rows])))
     # Those that succeeded are most, and nobody's concern here: to count them would take a while.
     counts = session.execute(

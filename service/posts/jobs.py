@@ -14,7 +14,7 @@ from sqlalchemy import exists, func, select
 from service.claims import current, report_progress
 from service.db import session
 from service.outbox import SUCCEEDED, Job, enqueue
-from service.posts.models import Export, Post
+from service.posts.models import Post, PostExport
 from service.queue import job
 from service.rows import Row
 from service.settings import settings
@@ -30,7 +30,7 @@ COLUMNS = ("id", "title", "body", "created_at", "updated_at")
 def ask_for_export(author_id: UUID) -> UUID:
     """Have an export written; returns its id, which is that of the job."""
     id = enqueue(session, export, author_id, owner=author_id)
-    session.add(Export(id=id, author_id=author_id))
+    session.add(PostExport(id=id, author_id=author_id))
     return id
 
 
@@ -39,7 +39,7 @@ def export(author_id: UUID) -> dict[str, Any]:
     """Write all posts of an author into a CSV file, the oldest first."""
     claim = current.get()
     assert claim is not None
-    wanted = session.get_one(Export, claim.id)
+    wanted = session.get_one(PostExport, claim.id)
     with TemporaryFile() as file:
         count = _write(file, author_id)
         file.seek(0)
@@ -51,10 +51,10 @@ def export(author_id: UUID) -> dict[str, Any]:
 @job(queue="low", cron="41 * * * *", timeout=900)
 def remove_old_exports() -> None:
     """Remove the files whose jobs are forgotten, and those of accounts that are gone."""
-    old = Export.created_at < func.now() - settings().job_retention
+    old = PostExport.created_at < func.now() - settings().job_retention
     # One that has failed may be tried again.
-    wanted = exists().where(Job.id == Export.id, Job.status != SUCCEEDED)
-    query = select(Export).where(old | Export.author_id.is_(None), ~wanted).limit(PAGE)
+    wanted = exists().where(Job.id == PostExport.id, Job.status != SUCCEEDED)
+    query = select(PostExport).where(old | PostExport.author_id.is_(None), ~wanted).limit(PAGE)
     found = session.scalars(query.order_by(func.random())).all()  # the next run meets others
     for export in found:
         try:

@@ -56,10 +56,10 @@ class Post(Model):
         self.body = body or self.body
 
 
-class Export(Model):
+class PostExport(Model):
     """A file of somebody's posts; its id is that of the job that writes it."""
 
-    __tablename__ = "exports"
+    __tablename__ = "post_exports"
 
     # Not deleted with the account: somebody has to remove the file first.
     author_id: Mapped[UUID | None] = mapped_column(

@@ -9,7 +9,7 @@ from service.db import insert, session
 from service.jobs.schemas import JobOut
 from service.openapi import describe
 from service.posts import jobs
-from service.posts.models import Export, Post
+from service.posts.models import Post, PostExport
 from service.posts.schemas import PostBody, PostOut, PostPatch, PostQuery
 from service.schemas import Page
 from service.storage import LocalFiles, files
@@ -62,7 +62,7 @@ def export() -> Response:
 @describe(returns={302: None}, signed_in=True, problems=(503,))
 def download(id: UUID) -> Response:
     """The file of an export, by the id of its job: where to fetch it for an hour."""
-    file = Export.of_author(id, current_user().id).file
+    file = PostExport.of_author(id, current_user().id).file
     if isinstance(store := files(), LocalFiles):
         return send_file(store.path(file), "text/csv", True, "posts.csv")
     url = store.download_url(file, "posts.csv", LINK_LIFETIME, datetime.now(UTC))

@@ -16,7 +16,7 @@ from sqlalchemy import func, update
 from service.db import session
 from service.outbox import Job, enqueue
 from service.posts import jobs
-from service.posts.models import Export
+from service.posts.models import PostExport
 from service.storage import LocalFiles, Storage
 from tests.people import NOBODYS, Person
 from tests.working import job as job_of
@@ -127,7 +127,7 @@ def test_without_a_bucket_there_are_no_exports(
 
 def grow_old(app: Flask, **changes: Any) -> None:
     with app.app_context():
-        session.execute(update(Export).values(changes))
+        session.execute(update(PostExport).values(changes))
         session.commit()
 
 
@@ -172,7 +172,7 @@ def test_an_export_that_still_waits_is_not_removed(
     grow_old(app, created_at=func.now() - EIGHT_DAYS)
     clean_up(app)
     with app.app_context():
-        assert session.get(Export, id) is not None
+        assert session.get(PostExport, id) is not None
 
 
 def test_a_file_is_removed_from_the_bucket(alice: Person, app: Flask, real_bucket: Storage) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import urllib.request
@@ -35,12 +36,32 @@ def test_make_dev_answers_twice_and_leaves_nothing_but_its_data(tmp_path: Path) 
             print(f"{attempt} start: {time.monotonic() - began:.2f} s to the first 200")
             dev.wait_for("Ctrl-C stops all of it")
             assert demo_data(dev) == DEMO
+            beside = subprocess.run(
+                [*command, "jobs", "list"], cwd=clone, env=env, text=True, capture_output=True
+            )
+            assert (beside.returncode, beside.stderr) == (0, "")
+            assert "No job waits or has failed" in beside.stdout
+            if attempt == "second":
+                survive_broken_code(dev, clone / "service" / "users" / "jobs.py", port)
             family = dev.family()
             dev.process.send_signal(signal.SIGINT)
             assert dev.end() == 0, dev.lines
         assert_gone(family)
         assert secret in ("", (clone / ".dev" / "jwt-secret").read_text())
         secret = (clone / ".dev" / "jwt-secret").read_text()
+
+
+def survive_broken_code(dev: Running, path: Path, port: int) -> None:
+    """Code that cannot be imported ends nobody, whatever is wrong with it."""
+    code = path.read_text()
+    path.write_text(code + "\n@job(cron='every minute')\ndef broken() -> None: ...\n")
+    for name in ("worker", "scheduler"):
+        dev.wait_for(f"{name} exited with 1: it is started again when the code has changed")
+    dev.wait_for("the code cannot be imported: the next change is waited for")
+    path.write_text(code)
+    for name in ("worker", "scheduler"):
+        dev.wait_for(f"{name} started", times=2)
+    wait_for_200(dev, f"http://127.0.0.1:{port}/health/live")
 
 
 def demo_data(dev: Running) -> dict[str, int]:

@@ -241,6 +241,8 @@ def test_what_serves_the_metrics_is_started_though_there_was_no_room(
     exporter.keep()
     exporter.keep()
     assert (forks, ends) == ([], [])
+    assert exporter._server is not None
+    exporter._server.server_close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
