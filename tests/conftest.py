@@ -115,7 +115,8 @@ def app(shared_app: Flask) -> Iterator[Flask]:
     ) as connection:
         shared_app.extensions["database"] = RolledBack(connection)
         transaction = connection.begin()
-        connection.execute(text("DELETE FROM jobs"))  # of tests that really commit
+        for table in ("jobs", "effects", "users"):  # of tests that really commit
+            connection.execute(text(f"DELETE FROM {table}"))
         yield shared_app
         transaction.rollback()
     shared_app.extensions["database"] = database
