@@ -13,7 +13,7 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help setup dev test test-processes test-browser test-chaos check bench lock fmt migration clean
+.PHONY: help setup dev test test-processes test-browser test-chaos test-deploy check bench lock fmt migration clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-browser: setup  ## look at the pages in headless Chromium (Debian: chromium
 
 test-chaos: setup  ## stop, crash and freeze everything under load (needs PgBouncer and nginx)
 	@$(BIN)/python -m pytest tests/chaos -rP --show-capture=stdout
+
+test-deploy: setup  ## build the image, run the stack, release under load (needs a Docker engine)
+	@$(BIN)/python -m pytest tests/deploy/docker
 
 check: setup  ## linters, types, import layers, migrations: all that needs no Docker
 	@$(BIN)/python -m tests.check

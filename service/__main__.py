@@ -83,6 +83,15 @@ def doctor(arguments: argparse.Namespace) -> int:
     return doctor.run(Settings.load(), arguments.forwarded_for, arguments.peer, arguments.json)
 
 
+def connections(arguments: argparse.Namespace) -> int:
+    """work out how many connections to the database all processes may open"""
+    from service import budget
+    from service.settings import Settings
+
+    counts = (arguments.web, arguments.worker, arguments.scheduler)
+    return budget.run(Settings.load(), *counts)
+
+
 def healthcheck(arguments: argparse.Namespace) -> int:
     """exit 0 if a process on this machine is healthy"""
     from service import healthcheck
@@ -190,6 +199,10 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_verbs(add(jobs))
     add(migration).add_argument("message", type=_message, help='what it does, such as "add things"')
+    counted = add(connections)
+    for name in ("web", "worker", "scheduler"):
+        text = f"instances of {name}: containers, dynos, machines (%(default)s)"
+        counted.add_argument(f"--{name}", type=_positive, metavar="N", default=1, help=text)
     check = add(healthcheck)
     which = ("web", "worker", "scheduler")
     check.add_argument(

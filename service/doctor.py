@@ -13,7 +13,7 @@ from redis import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from service import edge, limits, migrations, server
+from service import budget, edge, limits, migrations, server
 from service.engine import make_engine
 from service.redis import make_client
 from service.settings import Settings, origin, variable
@@ -97,13 +97,14 @@ def _database(settings: Settings, url: SecretStr) -> Finding:
     try:
         with engine.connect() as connection:
             found = connection.execute(text("SHOW server_version")).scalar_one()
-            most = connection.execute(text("SHOW max_connections")).scalar_one()
+            most = connection.execute(text(budget.LIMIT)).scalar_one()
     except DBAPIError as error:
         return {"ok": False, "problem": str(error.orig).strip()}
     finally:
         engine.dispose()
-    opens = server.processes(settings).count * settings.database_pool_max
-    return {"ok": True, "version": found, "max_connections": int(most), "web_may_open": opens}
+    opens = sum(use.sum for use in budget.uses(settings, 1, 1, 1))
+    too_many = {"warning": "too many: see `python -m service connections`"} if opens > most else {}
+    return {"ok": True, "version": found, "allows": most, "we_may_open": opens, **too_many}
 
 
 def _schema(settings: Settings) -> Finding:

@@ -63,6 +63,11 @@ def fitting(cpus: float, memory: int | None) -> Processes:
     return Processes(wanted, why)
 
 
+def children(settings: Settings) -> int:
+    """How many a worker has: WORKER_CONCURRENCY, or one for each CPU that we may use."""
+    return settings.worker_concurrency or max(1, round(cpu_limit()))
+
+
 def cpu_limit(cgroup: Path = CGROUP) -> float:
     """CPUs that this process may use: its cgroup's quota, or those it is allowed to run on."""
     allowed = float(

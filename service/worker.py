@@ -75,7 +75,7 @@ class Crew:
         self._client = make_client(settings, socket_timeout=QUICK)
         self._database = Database(_quick(settings), "worker")
         self._host = socket.gethostname()
-        count = processes(settings)
+        count = server.children(settings)
         board = Board(count)
         self._children = [
             Child(number, board.slot(number), self._consumer()) for number in range(count)
@@ -256,11 +256,6 @@ def run(settings: Settings, queues: Sequence[str] | None) -> int:
     gc.freeze()  # what was imported is shared with the children for good
     gc.enable()
     return Crew(app, settings, queues or QUEUES).run()
-
-
-def processes(settings: Settings) -> int:
-    """How many children: WORKER_CONCURRENCY, or one for each CPU that we may use."""
-    return settings.worker_concurrency or max(1, round(server.cpu_limit()))
 
 
 def _metrics_of(child: Child) -> str:

@@ -3,7 +3,9 @@
 Add a check: a line in CHECKS, its command; or a function in OURS that prints what is wrong.
 """
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,8 +28,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from sqlalchemy import create_engine
 
+from deploy.docker.stack import servers_conf
 from service.devservers import Postgres
 from service.settings import ROOT
+from tests.ports import free_port
 
 AT_ONCE = 2  # more only get in each other's way on a small machine
 
@@ -64,6 +68,8 @@ CHECKS = {  # the slow ones first
     "spelling": program("typos"),
     "locks": own("locks"),
     "line endings": own("endings"),
+    "Dockerfile": program("hadolint", "Dockerfile"),
+    "nginx": own("nginx"),
 }
 
 
@@ -134,11 +140,7 @@ def locks_of(source: str, path: Path, allowed: Sequence[str] = ()) -> Say:
     path.write_text(source)
     exclude = f"--exclude={','.join([*NO_SQUAWK, *allowed])}"
     arguments = ("--assume-in-transaction", "--pg-version=14.0", exclude, str(path))
-    ended = subprocess.run(
-        program("squawk", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if ended.returncode != 0:
-        yield ended.stdout
+    yield from said(program("squawk", *arguments))
 
 
 _PIN = re.compile(
@@ -190,6 +192,46 @@ def endings(root: Path = ROOT) -> Say:
             yield f"{path}: lines end in LF, the last one too"
 
 
+# What all servers share, with an nginx of any age: the rest asks for 1.27.4, which test-deploy has.
+SHARED = """
+pid nginx.pid;
+include main.conf;
+http {{
+    include http.conf;
+    upstream web {{ server 127.0.0.1:8000; }}
+    server {{ listen 127.0.0.1:{port}; include service.conf; }}
+    server {{ listen 127.0.0.1:{tls_port} ssl; include tls.conf; include service.conf; }}
+}}
+"""
+
+
+def nginx(root: Path = ROOT) -> Say:
+    """What nginx refuses of deploy/nginx, and what gixy finds unsafe in it."""
+    found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        yield "nginx is not installed: apt install nginx (its service need not run)"
+        return
+    with tempfile.TemporaryDirectory(prefix="service-check-") as made:
+        folder = Path(made)
+        for path in (root / "deploy" / "nginx").glob("*.conf"):
+            (folder / path.name).write_text(path.read_text().replace("/tls/", f"{folder}/"))
+        for name in ("fullchain.pem", "privkey.pem"):
+            shutil.copy(ROOT / "tests" / "localhost.pem", folder / name)
+        (folder / "servers.conf").write_text(servers_conf("blue"))
+        ports = {"port": free_port(), "tls_port": free_port()}
+        (folder / "shared.conf").write_text(SHARED.format(**ports))
+        yield from said([found, "-t", "-q", "-e", "stderr", "-p", made, "-c", "shared.conf"])
+        for name in ("compose.conf", "production.conf"):
+            yield from said(program("gixy", str(folder / name)))
+
+
+def said(command: Sequence[str]) -> Say:
+    """What a command said, if it failed."""
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if ended.returncode != 0:
+        yield ended.stdout
+
+
 def text_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_file():
@@ -202,6 +244,7 @@ OURS: dict[str, Callable[[], Say]] = {
     "migrations": migrations,
     "locks": locks,
     "endings": endings,
+    "nginx": nginx,
 }
 
 

@@ -40,7 +40,8 @@ def test_all_is_well(settings: Settings, capsys: pytest.CaptureFixture[str]) -> 
     assert report["redis"]["version"].startswith("valkey ")
     assert report["schema"]["state"] == "current"
     assert report["schema"]["database"] == report["schema"]["code"] == migrations.known()[1]
-    assert report["database"]["max_connections"] > 0
+    assert report["database"]["allows"] > report["database"]["we_may_open"] > 0
+    assert "warning" not in report["database"]
 
 
 def test_secrets_are_redacted_in_both_forms(

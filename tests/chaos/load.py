@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import ssl
 import threading
 import time
 from collections import Counter
@@ -44,9 +45,16 @@ class Load:
     (`Connection: close`, RFC 9112 section 9.6) is none.
     """
 
-    def __init__(self, port: int, *makers: Callable[[], Ask], clients: int = CLIENTS) -> None:
+    def __init__(
+        self,
+        port: int,
+        *makers: Callable[[], Ask],
+        clients: int = CLIENTS,
+        tls: ssl.SSLContext | None = None,
+        pause: float = 0.0,  # seconds between two requests of a client
+    ) -> None:
         self.outcomes: list[Outcome] = []
-        self._port = port
+        self._port, self._tls, self._pause = port, tls, pause
         self._stop = threading.Event()
         turns = itertools.islice(itertools.cycle(makers), clients)
         self._threads = [threading.Thread(target=self._run, args=(make,)) for make in turns]
@@ -72,12 +80,18 @@ class Load:
         return [outcome for outcome in self.outcomes if outcome.ask.method == method]
 
     def _run(self, make: Callable[[], Ask]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=LIMIT)
+        connection = connect(self._port, self._tls)
         while not self._stop.is_set():
             self.outcomes.append(outcome := send(connection, make()))
-            if outcome.error:
-                time.sleep(0.01)
+            if outcome.error or self._pause:
+                time.sleep(max(self._pause, 0.01))
         connection.close()
+
+
+def connect(port: int, tls: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
+    if tls is None:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=LIMIT, context=tls)
 
 
 def send(connection: http.client.HTTPConnection, ask: Ask) -> Outcome:

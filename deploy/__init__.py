@@ -1,0 +1,1 @@
+"""What an operator uses. The service never imports it."""

@@ -1,0 +1,61 @@
+"""`python -m deploy COMMAND`: parses, calls, prints; decides nothing."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from deploy import smoke
+from deploy.docker import release
+from deploy.docker.stack import Stack
+from deploy.shell import Failed
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="python -m deploy", description="What an operator does.")
+    commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    check = commands.add_parser("smoke", help="ask a running service what it must answer")
+    check.add_argument("url", metavar="URL", help="https://api.example.com")
+    check.add_argument("--version", help="the COMMIT_SHA that it must say it is")
+    docker = commands.add_parser("docker", help="release on one host with Docker")
+    verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
+    one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
+    one.add_argument("image", metavar="IMAGE", help="registry.example.com/slipway:1a2b3c4")
+    one.add_argument("--replicas", type=_count, default=1, help="containers of web (%(default)s)")
+    one.add_argument(
+        "--wait", type=_count, default=90, help="seconds to get ready in, at most (%(default)s)"
+    )
+    verbs.add_parser("rollback", help="back to the colour that served before, in seconds")
+    verbs.add_parser("status", help="what serves, what ran before, who released it")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command: 0 ok, 1 failed, 2 usage."""
+    found = parser().parse_args(arguments)
+    try:
+        if found.command == "smoke":
+            return smoke.run(found.url, found.version)
+        stack = Stack()
+        if found.verb == "release":
+            release.release(stack, found.image, found.replicas, found.wait)
+        elif found.verb == "rollback":
+            release.rollback(stack)
+        else:
+            release.status(stack)
+    except Failed as failure:
+        print(f"failed: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the next call finds its way from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 1000):
+        raise argparse.ArgumentTypeError("a number from 1 to 999 is needed")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

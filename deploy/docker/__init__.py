@@ -1,0 +1,1 @@
+"""Releases on one host with Docker, blue and green behind nginx: `python -m deploy docker …`."""

@@ -1,0 +1,42 @@
+"""Runs commands, the only file of deploy that does. A command is a list, no line for a shell."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+
+LAST_LINES = 15  # of what a failed command said
+
+
+class Failed(Exception):
+    """What was wanted did not come about; the message says what, why, and what to do."""
+
+
+class CommandFailed(Failed):
+    """A command ended with another code than 0."""
+
+    def __init__(self, command: Sequence[str], code: int, said: str) -> None:
+        self.said = said.strip()
+        lines = "\n  ".join(self.said.splitlines()[-LAST_LINES:])
+        super().__init__(f"{' '.join(command)} ended with {code}:\n  {lines}")
+
+
+def run(
+    command: Sequence[str],
+    *,
+    given: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 600,
+) -> str:
+    """What a command printed. Raises CommandFailed, and Failed if there is no such program or it
+    takes longer than `timeout` seconds."""
+    try:
+        ended = subprocess.run(  # noqa: S603
+            command, input=given, env=env, capture_output=True, timeout=timeout
+        )
+    except FileNotFoundError:
+        raise Failed(f"{command[0]} is not installed here, or not in PATH") from None
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{' '.join(command)} took longer than {timeout:.0f} s") from None
+    out = ended.stdout.decode(errors="replace")
+    if ended.returncode:
+        raise CommandFailed(command, ended.returncode, out + ended.stderr.decode(errors="replace"))
+    return out

@@ -1,0 +1,85 @@
+"""A Docker engine, the images, and a host; `make test-deploy` fails where there is none."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+
+from service.settings import ROOT
+from tests.chaos.load import Outcome, failed
+from tests.deploy.docker.site import STAND_INS, Host, docker, have
+from tests.ports import free_port
+
+ROWS: list[str] = []
+Record = Callable[[str, Sequence[Outcome], int, float], None]
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    if subprocess.run(["docker", "version"], capture_output=True).returncode != 0:
+        pytest.fail("no Docker engine answers: these tests need one")
+    for image in STAND_INS:
+        have(image)
+
+
+@pytest.fixture(scope="session")
+def images(engine: None) -> Callable[[str], str]:
+    """Builds the image of a version: the code as it is, and its COMMIT_SHA."""
+
+    def build(version: str) -> str:
+        tag = f"slipway:{version}"
+        docker("build", "--quiet", "--tag", tag, "--build-arg", f"COMMIT_SHA={version}", str(ROOT))
+        return tag
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def host(engine: None) -> Iterator[Host]:
+    folder = Path(tempfile.mkdtemp(prefix="service-host-"))
+    for name in ("secrets", "tls", "acme"):
+        (folder / name).mkdir()
+    password = token_hex(16)
+    secrets = {
+        "postgres_password": password,
+        "database_url": f"postgresql://service:{password}@postgres:5432/service",
+        "jwt_secret": token_hex(32),
+    }
+    for name, value in secrets.items():
+        (folder / "secrets" / name).write_text(value)
+    for name in ("fullchain.pem", "privkey.pem"):  # a self-signed one, key and certificate
+        shutil.copy(ROOT / "tests" / "localhost.pem", folder / "tls" / name)
+    (folder / "production.env").write_text(
+        "RATE_LIMIT_DEFAULT=1000000 per 1 hour\nRATE_LIMIT_LOGIN=1000000 per 1 hour\n"
+    )
+    found = Host(folder, free_port(), free_port())
+    yield found
+    found.compose("down", "--volumes", "--timeout", "1")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def record() -> Record:
+    """Takes what a scenario did to requests, for the table at the end."""
+
+    def add(scenario: str, outcomes: Sequence[Outcome], retried: int, seconds: float) -> None:
+        times = sorted(outcome.seconds for outcome in outcomes)
+        p99 = 1000 * times[int(len(times) * 0.99)] if times else 0
+        lost = len(failed(outcomes))
+        ROWS.append(
+            f"| {scenario} | {len(outcomes)} | {lost} | {retried} | {p99:.0f} ms | {seconds:.0f} |"
+        )
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if ROWS:
+        head = (
+            "| scenario | requests | failed | retried | p99 | seconds |\n|---|---|---|---|---|---|"
+        )
+        terminalreporter.write_line("\n".join(["", head, *ROWS]))

@@ -1,0 +1,120 @@
+"""The stack of compose.yaml on this machine's Docker engine, as somebody sees it from outside."""
+
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.docker.stack import Stack
+from service.settings import ROOT, environment
+from tests.chaos.load import connect
+from tests.serving import Answer
+
+IMAGES = Path(__file__).parent / "images"
+STAND_INS = {
+    "nginx:1.30-alpine": "nginx",
+    "axllent/mailpit:v1.31": "mailpit",
+    "chrislusf/seaweedfs:4.42": "seaweedfs",
+}
+UNVERIFIED = ssl._create_unverified_context()
+
+
+def docker(*words: str, given: str | None = None, check: bool = True, **more: str) -> str:
+    """What `docker …` prints. Raises AssertionError with what it said if it fails."""
+    return call(["docker", *words], given=given, check=check, **more)
+
+
+def call(
+    command: Sequence[str], *, given: str | None = None, check: bool = True, **more: str
+) -> str:
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**environment(), **more},
+        input=given,
+        text=True,
+        capture_output=True,
+    )
+    assert ended.returncode == 0 or not check, (command, ended.stdout, ended.stderr)
+    return ended.stdout + ("" if check else ended.stderr)
+
+
+def have(image: str) -> None:
+    """Have an image of compose.yaml: pulled, or built as its stand-in where nothing can be."""
+    for attempt in (["image", "inspect", image], ["pull", "--quiet", image]):
+        if subprocess.run(["docker", *attempt], capture_output=True).returncode == 0:
+            return
+    docker("build", "--quiet", "--tag", image, str(IMAGES / STAND_INS[image]))
+
+
+class Site:
+    """What answers on a port of this machine."""
+
+    def __init__(self, port: int, tls: bool = False) -> None:
+        self.port = port
+        self.tls = UNVERIFIED if tls else None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        sent = dict(headers or {})
+        if body is not None and not isinstance(body, bytes):
+            body, sent = json.dumps(body).encode(), {"Content-Type": "application/json", **sent}
+        connection = connect(self.port, self.tls)
+        try:
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+
+class Host(Site):
+    """A host that serves users: compose.production.yaml, its secrets and its certificate."""
+
+    def __init__(self, folder: Path, http_port: int, https_port: int) -> None:
+        super().__init__(https_port, tls=True)
+        self.stack = Stack("slipway-host")
+        self.environment = {
+            "COMPOSE_PROJECT_NAME": self.stack.project,
+            "SECRETS_FOLDER": str(folder / "secrets"),
+            "TLS_FOLDER": str(folder / "tls"),
+            "ACME_FOLDER": str(folder / "acme"),
+            "ENV_FILE": str(folder / "production.env"),
+            "HTTP_PORT": str(http_port),
+            "HTTPS_PORT": str(https_port),
+        }
+
+    def deploy(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`python -m deploy docker …`."""
+        command = [sys.executable, "-m", "deploy", "docker", *words]
+        env = {**environment(), **self.environment}
+        return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True)
+
+    def started(self, *words: str) -> subprocess.Popen[str]:
+        """The same, not waited for."""
+        command = [sys.executable, "-u", "-m", "deploy", "docker", *words]
+        env = {**environment(), **self.environment}
+        return subprocess.Popen(
+            command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def compose(self, *words: str, check: bool = True) -> str:
+        return call(self.stack.compose(*words), check=check, **self.environment)
+
+    def sql(self, query: str) -> list[list[str]]:
+        """Rows of the host's database, as text."""
+        words = ("psql", "-U", "service", "-At", "-F", "\t", "-c", query)
+        out = self.compose("exec", "-T", "postgres", *words)
+        return [line.split("\t") for line in out.splitlines()]
+
+    def serving(self) -> str:
+        """The version that answers."""
+        return str(self.request("GET", "/health").json()["version"])

@@ -1,0 +1,118 @@
+"""How a release on a Docker host is spelt; tests/deploy/docker runs it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.__main__ import main, parser
+from deploy.docker.stack import NGINX_IMAGE, Stack, other, servers_conf
+from deploy.shell import CommandFailed, Failed, run
+from service.settings import ROOT
+
+STACK = Stack("shop")
+COMPOSE = (
+    f"docker compose --project-name shop --file {ROOT}/compose.yaml"
+    f" --file {ROOT}/compose.production.yaml"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "spelt"),
+    [
+        (STACK.migrate(), f"{COMPOSE} run --rm --no-deps --no-TTY migrate"),
+        (
+            STACK.start("green", 3),
+            f"{COMPOSE} up --detach --no-build --no-deps --force-recreate"
+            " --scale web-green=3 web-green",
+        ),
+        (
+            STACK.stateful(),
+            f"{COMPOSE} up --detach --no-recreate --wait postgres redis",
+        ),
+        (STACK.stop("blue"), f"{COMPOSE} stop web-blue"),
+        (STACK.in_lock("ls", "/edge"), "docker exec --interactive shop-release ls /edge"),
+    ],
+)
+def test_each_step_is_a_command_of_docker(command: list[str], spelt: str) -> None:
+    assert " ".join(command) == spelt
+
+
+def test_the_images_of_the_colours_are_given_by_the_environment() -> None:
+    given = STACK.environment({"blue": "a:1", "green": "a:2", "rest": "a:2"})
+    assert (given["BLUE_IMAGE"], given["GREEN_IMAGE"], given["IMAGE"]) == ("a:1", "a:2", "a:2")
+
+
+def test_what_the_tool_knows_is_what_the_files_say() -> None:
+    compose = (ROOT / "compose.yaml").read_text()
+    assert f"image: {NGINX_IMAGE}" in compose
+    assert f"name: {Stack().project}" in compose
+    for name in ("blue", "green"):
+        assert f"web-{name}:" in (ROOT / "compose.production.yaml").read_text()
+
+
+def test_there_are_two_colours() -> None:
+    assert (other("blue"), other("green")) == ("green", "blue")
+    assert "server web-green:8000 resolve" in servers_conf("green")
+
+
+def test_a_command_that_fails_says_what_it_said() -> None:
+    with pytest.raises(CommandFailed, match=r"ended with 3:\n  out\n  err"):
+        run(["sh", "-c", "echo out; echo err >&2; exit 3"])
+    with pytest.raises(Failed, match="no-such-program is not installed here"):
+        run(["no-such-program"])
+    with pytest.raises(Failed, match=r"sleep 5 took longer than 0 s"):
+        run(["sleep", "5"], timeout=0.1)
+    assert run(["cat"], given=b"given") == "given"
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all of PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def stand_in(path: Path, script: str) -> None:
+    (path / "docker").write_text(f"#!/bin/sh\n{script}\n")
+    (path / "docker").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo 'Cannot connect to the Docker daemon' >&2; exit 1", "no Docker engine answers"),
+        ('[ "$1" = version ] && exit; exit 1', "docker compose is not installed"),
+        ("echo 2.20.3", "docker compose is 2.20.3; 2.24 or newer is needed"),
+        (
+            '[ "$1" = image ] && exit 1; [ "$1" = pull ] && { echo denied >&2; exit 1; }'
+            "; echo 2.40.0",
+            "the image shop:1 is not there: denied",
+        ),
+        (
+            'case "$*" in *Architecture*) echo arm64;; *Server.Arch*) echo amd64;;'
+            " *) echo 2.40.0;; esac",
+            "shop:1 is for arm64, the host is amd64: docker build --platform",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_done(
+    path: Path, capsys: pytest.CaptureFixture[str], script: str, why: str
+) -> None:
+    stand_in(path, script)
+    assert main(["docker", "release", "shop:1"]) == 1
+    assert why in capsys.readouterr().err
+
+
+def test_without_docker_a_line_says_so(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["docker", "status"]) == 1
+    assert capsys.readouterr().err == "failed: docker is not installed here, or not in PATH\n"
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], ["docker"], ["docker", "release"], ["docker", "release", "a", "--replicas", "0"]]
+)
+def test_wrong_usage_is_said(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser().parse_args(wrong)
+    assert re.search("required|is needed", capsys.readouterr().err)
