@@ -5,6 +5,10 @@ from collections.abc import Mapping, Sequence
 
 LAST_LINES = 15  # of what a failed command said
 
+# Files that every command keeps open: so a lock that ends with them outlives us for as long as a
+# command does that we have begun, though we are killed.
+kept_open: set[int] = set()
+
 
 class Failed(Exception):
     """What was wanted did not come about; the message says what, why, and what to do."""
@@ -30,7 +34,12 @@ def run(
     takes longer than `timeout` seconds."""
     try:
         ended = subprocess.run(  # noqa: S603
-            command, input=given, env=env, capture_output=True, timeout=timeout
+            command,
+            input=given,
+            env=env,
+            capture_output=True,
+            timeout=timeout,
+            pass_fds=tuple(kept_open),
         )
     except FileNotFoundError:
         raise Failed(f"{command[0]} is not installed here, or not in PATH") from None

@@ -23,7 +23,7 @@ from typing import Any
 
 from deploy import smoke
 from deploy.docker.stack import COLOURS, EDGE, Stack, other, servers_conf
-from deploy.shell import CommandFailed, Failed, run
+from deploy.shell import CommandFailed, Failed, kept_open, run
 from service.settings import ROOT
 
 READY_WITHIN = 90  # seconds from the start of a colour
@@ -267,6 +267,7 @@ def _locked(stack: Stack) -> Iterator[None]:
         stderr=subprocess.PIPE,
         start_new_session=True,  # a Ctrl-C is for us: we let go of it when we are done
     )
+    assert holding.stdin is not None
     try:
         deadline = time.monotonic() + LOCK_WITHIN
         while not _succeeds(stack.in_lock("true")) or holding.poll() is not None:
@@ -278,10 +279,11 @@ def _locked(stack: Stack) -> Iterator[None]:
             if time.monotonic() > deadline:
                 raise Failed(f"the lock cannot be taken within {LOCK_WITHIN} s")
             time.sleep(0.1)
+        kept_open.add(holding.stdin.fileno())
         yield
     finally:
-        if holding.stdin:
-            holding.stdin.close()
+        kept_open.discard(holding.stdin.fileno())
+        holding.stdin.close()
         holding.wait()
 
 

@@ -172,7 +172,7 @@ FAULTS: dict[Callable[[Plant], None], float] = {
 
 
 # What takes jobs from workers, so that they are tried again: or the fault did nothing.
-TAKES_JOBS = (kill_workers, kill_whole_workers, freeze_workers, restart_postgres, cut_connections)
+TAKES_JOBS = (kill_workers, kill_whole_workers, freeze_workers)
 
 # RQ's own worker finishes its job after a SIGTERM, and goes on after a SIGCONT.
 NAIVE_SURVIVES = (stop_workers, freeze_workers)

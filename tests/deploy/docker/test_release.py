@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +15,7 @@ import pytest
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic
 from tests.deploy.docker.conftest import Record
-from tests.deploy.docker.site import Host, docker
+from tests.deploy.docker.site import Host, Site, docker
 from tests.people import PASSWORD
 from tests.waiting import until
 
@@ -132,3 +135,73 @@ def test_a_broken_release_leaves_the_old_one_serving(
     assert (released.serving(), serving_colour(released)) == (before, colour)
     last = released.deploy("status").stdout.splitlines()[-1]
     assert tag in last and not last.endswith(" ok")
+
+
+STEPS = [
+    "postgres, redis",
+    "migrate",
+    "start",
+    "wait until",
+    "smoke test of",
+    "switch to",
+    "smoke test through nginx",
+    "drain",
+    "workers",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_release_that_is_killed_at_any_step_is_none_or_is_finished_by_the_next(
+    released: Host, record: Record, step: str
+) -> None:
+    with load_on(released, f"killed at: {step}", record) as load:
+        killed = released.started("release", "slipway:v1")
+        assert killed.stdout is not None
+        for line in killed.stdout:
+            if line.startswith(f"→ {step}"):
+                killed.send_signal(signal.SIGKILL)
+                break
+        killed.stdout.close()
+        assert killed.wait() == -signal.SIGKILL
+        until(lambda: not docker("ps", "-q", "--filter", f"name={released.stack.lock}"), seconds=15)
+        ended = released.deploy("release", "slipway:v2")
+        assert ended.returncode == 0, ended.stderr
+    assert failed(load.outcomes) == []
+    assert released.serving() == "v2"
+
+
+def test_two_at_once_are_refused_by_name(released: Host) -> None:
+    first = released.started("release", "slipway:v3")
+    assert first.stdout is not None
+    next(iter(first.stdout))
+    second = released.deploy("release", "slipway:v1")
+    assert second.returncode == 1
+    assert "a release runs already: " in second.stderr
+    assert "@" in second.stderr.partition("already: ")[2]
+    assert "slipway:v3 serves" in first.stdout.read()
+    assert first.wait() == 0
+
+
+def test_an_image_that_is_not_there_changes_nothing(released: Host) -> None:
+    before = released.serving()
+    ended = released.deploy("release", "slipway:never-built")
+    assert ended.returncode == 1
+    assert "the image slipway:never-built is not there" in ended.stderr
+    assert released.serving() == before
+
+
+def test_plain_http_is_sent_to_tls_and_tls_is_modern(released: Host) -> None:
+    plain = Site(int(released.environment["HTTP_PORT"]))
+    answer = plain.request("GET", "/api/posts?limit=1")
+    assert (answer.status, answer.headers["Location"]) == (
+        308,
+        "https://127.0.0.1/api/posts?limit=1",
+    )
+    answer = released.request("GET", "/api/posts")
+    assert answer.headers.get_all("Strict-Transport-Security") == [
+        "max-age=31536000; includeSubDomains"
+    ]
+    old = ssl._create_unverified_context()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", released.port)) as raw:
+        old.wrap_socket(raw)

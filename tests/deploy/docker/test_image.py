@@ -1,0 +1,131 @@
+"""The image: what it holds, as whom it runs, how large it is, and how fast it is built anew."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.settings import ROOT
+from tests.deploy.docker.site import docker
+from tests.waiting import until
+
+BASE = "python:3.13-slim-trixie"
+Build = Callable[[str], str]
+# As much as a process needs to begin; nothing answers there.
+SETTINGS = {
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "JWT_SECRET": "a secret of the tests, long enough",
+}
+
+
+@pytest.fixture(scope="module")
+def image(images: Build) -> str:
+    return images("image-test")
+
+
+def run(image: str, *command: str, options: tuple[str, ...] = ()) -> str:
+    return docker("run", "--rm", "--network", "none", *options, image, *command)
+
+
+def test_it_is_small(image: str, record_property: Callable[[str, object], None]) -> None:
+    """At most 1.4 times what it cannot be without: the base, and the packages as they are."""
+
+    def size(of: str) -> int:
+        return int(docker("image", "inspect", "-f", "{{.Size}}", of))
+
+    base, whole = size(BASE), size(image)
+    count = "import pathlib; print(sum(p.lstat().st_size for p in pathlib.Path({!r}).rglob('*')"
+    count += " if '__pycache__' not in p.parts))"
+    packages, code = (int(run(image, "python", "-c", count.format(p))) for p in ("/venv", "/app"))
+    parts = f"base {base / 1e6:.0f} MB, packages {packages / 1e6:.0f}, code {code / 1e6:.1f}"
+    line = (
+        f"image {whole / 1e6:.0f} MB ({parts}): {whole / (base + packages):.2f} of base + packages"
+    )
+    record_property("image", line)
+    print(line)
+    assert whole <= 1.4 * (base + packages)
+
+
+def test_it_holds_what_it_needs_and_nothing_else(image: str) -> None:
+    found = run(image, "python", "-c", "import os; print(*sorted(os.listdir('/app')))").split()
+    assert found == ["gunicorn.conf.py", "migrations", "pyproject.toml", "service"]
+    look = "import shutil; print([n for n in ('gcc', 'cc', 'make', 'git') if shutil.which(n)])"
+    assert run(image, "python", "-c", look).strip() == "[]"
+    look = "import os; print(os.path.exists('/root/.cache/pip'), os.path.exists('/venv/bin/pip'))"
+    assert run(image, "python", "-c", look).strip() == "False False"
+
+
+@pytest.fixture
+def dirty(tmp_path: Path) -> Path:
+    """The repository as somebody may have it: with what must never get into an image."""
+    for name in (".dockerignore", "Dockerfile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copy(ROOT / "gunicorn.conf.py", tmp_path)
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("service", "migrations"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
+    for name in (".env", "secrets/jwt_secret", "tests/test_x.py", ".git/config", "service/x.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("SECRET-OF-THE-TEST")
+    return tmp_path
+
+
+def test_no_secret_and_no_test_gets_in_and_a_change_is_built_quickly(
+    dirty: Path, record_property: Callable[[str, object], None]
+) -> None:
+    build = ("build", "--quiet", "--tag", "slipway:dirty", str(dirty))
+    docker(*build)
+    every = "import pathlib; print(*(p for p in pathlib.Path('/app').rglob('*')), sep='\\n')"
+    names = run("slipway:dirty", "python", "-c", every).splitlines()
+    assert [n for n in names if ".env" in n or "/tests" in n or ".git" in n or "secret" in n] == []
+    assert "/app/service/x.pyc" not in names
+    with (dirty / "service" / "app.py").open("a") as code:
+        code.write("\n# one line more\n")
+    start = time.monotonic()
+    docker(*build)
+    line = f"built anew after a change of the code in {time.monotonic() - start:.1f} s"
+    record_property("build", line)
+    print(line)
+
+
+def test_it_runs_as_nobody_and_may_write_nothing(image: str) -> None:
+    about = json.loads(docker("image", "inspect", image))[0]["Config"]
+    assert (about["User"], about["StopSignal"]) == ("10001:10001", "SIGTERM")
+    assert about["Labels"]["org.opencontainers.image.revision"] == "image-test"
+    assert about["Entrypoint"] is None
+    tried = "import os\nfor p in ('/app/x', '/venv/x', '/app/service/app.py'):\n"
+    tried += " try: open(p, 'a')\n except OSError as e: print(e.strerror)"
+    assert run(image, "python", "-c", tried).split("\n")[:3] == ["Permission denied"] * 3
+
+
+def test_a_bad_environment_is_said_at_once(image: str) -> None:
+    said = docker("run", "--rm", "--network", "none", image, check=False)
+    for name in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET"):
+        assert f"{name}  " in said
+    assert "Traceback" not in said
+
+
+HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
+HARDENED += ("--security-opt", "no-new-privileges:true")
+
+
+@pytest.mark.parametrize("process", ["web", "worker", "scheduler"])
+def test_each_process_runs_hardened_and_ends_by_sigterm(image: str, process: str) -> None:
+    """As process 1, without an init, with a file system that it cannot write to."""
+    given = [word for name, value in SETTINGS.items() for word in ("--env", f"{name}={value}")]
+    command = ("python", "-m", "service", process)
+    id = docker("run", "--detach", *HARDENED, *given, image, *command).strip()
+    try:
+        check = ("exec", id, "python", "-m", "service", "healthcheck")
+        if process == "web":
+            look = "import urllib.request as u; u.urlopen('http://localhost:8000/health/live')"
+            check = ("exec", id, "python", "-c", look)
+        until(lambda: docker(*check, check=False) == "", seconds=30)
+        docker("stop", "--time", "30", id)
+        assert docker("inspect", "-f", "{{.State.ExitCode}}", id).strip() == "0"
+    finally:
+        docker("rm", "--force", id)
