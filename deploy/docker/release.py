@@ -178,10 +178,10 @@ def _ready(stack: Stack, colour: str, wait: int) -> list[str]:
     while True:
         ids = run(stack.containers(f"web-{colour}")).split()
         states = run(["docker", "inspect", "--format", _STATE, *ids]).split() if ids else []
-        if states and all(state == "running/healthy" for state in states):
+        if states and all(state == "running/healthy/0" for state in states):
             return ids
         broken = [s for s in states if s.startswith(("exited", "dead", "restarting"))]
-        broken += [s for s in states if s.endswith("/unhealthy")]
+        broken += [s for s in states if "/unhealthy" in s or not s.endswith("/0")]
         if broken or time.monotonic() > deadline:
             said = run(stack.compose("logs", "--no-log-prefix", "--tail", "8", f"web-{colour}"))
             why = "does not run" if broken else f"is not ready after {wait} s"
@@ -189,7 +189,8 @@ def _ready(stack: Stack, colour: str, wait: int) -> list[str]:
         time.sleep(0.25)
 
 
-_STATE = "{{.State.Status}}/{{if .State.Health}}{{.State.Health.Status}}{{end}}"
+# … and how often it was started again: not once if it is well.
+_STATE = "{{.State.Status}}/{{if .State.Health}}{{.State.Health.Status}}{{end}}/{{.RestartCount}}"
 
 
 def _smoke(stack: Stack, container: str, url: str, version: str) -> None:
@@ -283,8 +284,7 @@ def _locked(stack: Stack) -> Iterator[None]:
         yield
     finally:
         kept_open.discard(holding.stdin.fileno())
-        holding.stdin.close()
-        holding.wait()
+        holding.communicate()
 
 
 def _holder(stack: Stack) -> str:

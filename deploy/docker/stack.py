@@ -24,7 +24,11 @@ class Stack:
 
     def compose(self, *words: str) -> list[str]:
         files = [word for name in FILES for word in ("--file", str(ROOT / name))]
-        return ["docker", "compose", "--project-name", self.project, *files, *words]
+        return [
+            *("docker", "compose", "--ansi", "never", "--project-name", self.project),
+            *files,
+            *words,
+        ]
 
     def environment(self, images: Mapping[str, str]) -> dict[str, str]:
         """What compose.production.yaml asks for: an image for each colour, IMAGE for the rest."""

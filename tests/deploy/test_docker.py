@@ -12,7 +12,7 @@ from service.settings import ROOT
 
 STACK = Stack("shop")
 COMPOSE = (
-    f"docker compose --project-name shop --file {ROOT}/compose.yaml"
+    f"docker compose --ansi never --project-name shop --file {ROOT}/compose.yaml"
     f" --file {ROOT}/compose.production.yaml"
 )
 

@@ -42,12 +42,14 @@ def call(
     return ended.stdout + ("" if check else ended.stderr)
 
 
+def succeeds(*words: str) -> bool:
+    return subprocess.run(["docker", *words], capture_output=True).returncode == 0
+
+
 def have(image: str) -> None:
     """Have an image of compose.yaml: pulled, or built as its stand-in where nothing can be."""
-    for attempt in (["image", "inspect", image], ["pull", "--quiet", image]):
-        if subprocess.run(["docker", *attempt], capture_output=True).returncode == 0:
-            return
-    docker("build", "--quiet", "--tag", image, str(IMAGES / STAND_INS[image]))
+    if not succeeds("image", "inspect", image) and not succeeds("pull", "--quiet", image):
+        docker("build", "--quiet", "--tag", image, str(IMAGES / STAND_INS[image]))
 
 
 class Site:

@@ -178,7 +178,8 @@ def test_two_at_once_are_refused_by_name(released: Host) -> None:
     assert second.returncode == 1
     assert "a release runs already: " in second.stderr
     assert "@" in second.stderr.partition("already: ")[2]
-    assert "slipway:v3 serves" in first.stdout.read()
+    with first.stdout as rest:
+        assert "slipway:v3 serves" in rest.read()
     assert first.wait() == 0
 
 
