@@ -53,10 +53,20 @@ def kill_workers(plant: Plant) -> None:
                 random.choice(running).kill()
 
 
+def frozen_amid_a_job(plant: Plant) -> bool:
+    """Whether our worker stands still, while it runs a job: or a fault would do nothing to it."""
+    plant.signal_all("worker", signal.SIGSTOP)
+    if plant.count("running"):
+        return True
+    plant.signal_all("worker", signal.SIGCONT)
+    return False
+
+
 def kill_whole_workers(plant: Plant) -> None:
     """kill -9 of the worker with all its processes: nobody is left to notice."""
     for _ in range(4):
-        until(lambda: plant.processes("naive") and plant.count("running"), seconds=5)
+        until(lambda: plant.processes("naive"), seconds=5)
+        until(lambda: frozen_amid_a_job(plant), seconds=5)
         for kind in ("worker", "naive"):
             plant.signal_all(kind, signal.SIGKILL)
         time.sleep(0.5)
@@ -82,9 +92,8 @@ def stop_groups(plant: Plant) -> None:
 def freeze_workers(plant: Plant) -> None:
     """SIGSTOP for longer than the lease, and back."""
     frozen = [plant.one(kind) for kind in ("worker", "naive")]
-    time.sleep(1)
-    for child in frozen:
-        child.signal_group(signal.SIGSTOP)
+    until(lambda: frozen_amid_a_job(plant), seconds=5)
+    plant.one("naive").signal_group(signal.SIGSTOP)
     plant.add("worker")
     time.sleep(13)
     for child in frozen:
@@ -138,8 +147,8 @@ def restart_postgres(plant: Plant) -> None:
 
 def cut_connections(plant: Plant) -> None:
     """All connections of the database end, several times."""
-    for _ in range(6):
-        time.sleep(0.5)
+    for _ in range(12):
+        time.sleep(0.25)
         with psycopg.connect(plant.postgres.url, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -172,7 +181,7 @@ FAULTS: dict[Callable[[Plant], None], float] = {
 
 
 # What takes jobs from workers, so that they are tried again: or the fault did nothing.
-TAKES_JOBS = (kill_workers, kill_whole_workers, freeze_workers)
+TAKES_JOBS = (kill_whole_workers, freeze_workers)
 
 # RQ's own worker finishes its job after a SIGTERM, and goes on after a SIGCONT.
 NAIVE_SURVIVES = (stop_workers, freeze_workers)
