@@ -98,6 +98,7 @@ class Connector:
         self.pooled = pooled  # by PgBouncer: what is SET there, other clients get
         self.is_down = False
         self.tried_at = 0.0  # monotonic seconds
+        self.up_at = 0.0  # when a connection was made last
 
     def __call__(self, dialect: Any, record: Any, args: Any, kwargs: Any) -> Connection:
         """Connect, as SQLAlchemy's event `do_connect`. Raises psycopg.OperationalError."""
@@ -105,12 +106,16 @@ class Connector:
             if time.monotonic() - self.tried_at < FAIL_FAST:
                 raise psycopg.OperationalError("not tried: the database was down a moment ago")
             self.tried_at = time.monotonic()  # one thread tries, and the others go on failing
+        began = time.monotonic()
         try:
             connection = self._connect(args, kwargs)
         except psycopg.OperationalError:
-            self.is_down, self.tried_at = True, time.monotonic()
+            # Not if another thread has got there meanwhile: what is believed to be down is given
+            # one try, and stays so until somebody needs a new connection.
+            if self.up_at < began:
+                self.is_down, self.tried_at = True, time.monotonic()
             raise
-        self.is_down = False
+        self.is_down, self.up_at = False, time.monotonic()
         return connection
 
     def _connect(self, args: Any, kwargs: Any) -> Connection:

@@ -43,6 +43,10 @@ REPLICA_PAUSE = 5  # seconds that reads leave out a replica that was down
 REPLICA_PATIENCE = timedelta(seconds=2)  # for a statement there, before the primary is asked
 
 
+ONCE_MORE = 2  # times that a read is tried again which lost its connection
+PAUSE = 0.05  # seconds before that
+
+
 class Model(DeclarativeBase):
     """The base of every table: a UUIDv7 key, times with a zone, constraints with names."""
 
@@ -190,19 +194,22 @@ def close(_: BaseException | None = None) -> None:
 def once_more(dispatch: Callable[[], T]) -> T:
     """Dispatch a request, and a safe one again if the database closed its connection under it.
 
-    PostgreSQL that restarts closes every connection; the next is opened with retries. A write
-    is never tried again: it may have happened.
+    PostgreSQL that restarts closes every connection; the next is opened with retries. One that
+    crashes may close that one too, before it has noticed. A write is never tried again: it may
+    have happened.
     """
-    try:
-        return dispatch()
-    except DBAPIError as error:
-        if not error.connection_invalidated or request.method not in SAFE_METHODS:
-            raise
-        if isinstance(error.orig, Hung) or "writes" in g:  # it has waited long enough, or written
-            raise
-        log.info("connection lost, reading again", reason=str(error.orig).strip())
-        close()
-        return dispatch()
+    for _ in range(ONCE_MORE):
+        try:
+            return dispatch()
+        except DBAPIError as error:
+            if not error.connection_invalidated or request.method not in SAFE_METHODS:
+                raise
+            if isinstance(error.orig, Hung) or "writes" in g:  # it has waited enough, or written
+                raise
+            log.info("connection lost, reading again", reason=str(error.orig).strip())
+            close()
+            time.sleep(PAUSE)
+    return dispatch()
 
 
 def init_app(app: Flask, settings: Settings, process: str) -> None:

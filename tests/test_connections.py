@@ -3,6 +3,7 @@
 import socket
 import threading
 from contextlib import closing, suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -41,6 +42,28 @@ def test_to_connect_is_tried_again_and_given_up_for_a_second(retries: int) -> No
             with pytest.raises(psycopg.OperationalError, match=said):
                 connector(None, None, (), server.address)
     assert server.count == 1 + retries
+
+
+class Overtaken(Connector):
+    """Its first try fails only after another thread's has succeeded."""
+
+    first = True
+
+    def _connect(self, args: Any, kwargs: Any) -> Any:
+        if self.first:
+            self.first = False
+            self(None, None, args, kwargs).close()
+            raise psycopg.OperationalError("connection timeout expired")
+        return super()._connect(args, kwargs)
+
+
+def test_who_fails_late_does_not_take_the_database_for_down(postgres: Postgres) -> None:
+    """Or the next restart would be met with one try, for all who read meanwhile."""
+    connector = Overtaken(retries=2, statement_timeout=1)
+    with pytest.raises(psycopg.OperationalError, match="timeout expired"):
+        connector(None, None, (postgres.url,), {})
+    assert not connector.is_down
+    connector(None, None, (postgres.url,), {}).close()
 
 
 def test_what_trying_again_does_not_change_is_not_tried_again(postgres: Postgres) -> None:
