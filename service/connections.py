@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 
 CONNECT_TIMEOUT = 2  # seconds; libpq takes no less
 RETRY_FOR = 4  # seconds after which no further try begins
+STALE = 3  # seconds after the last try that failed in which the database is taken for down
 FAIL_FAST = 1  # seconds between tries to connect, after all tries have failed
 OVERTIME = 1  # seconds after its time-out that a statement has to be cancelled by the server
 
@@ -46,12 +47,15 @@ class Connection(psycopg.Connection[Any]):
 
         An error loses its DETAIL, which quotes the row: errors are logged.
         """
+        began, patience = time.monotonic(), timeout or self.patience
         try:
-            return super().wait(gen, interval, timeout or self.patience)
+            return super().wait(gen, interval, patience)
         except psycopg.Error as error:
             if error.diag.message_detail:
                 error.args = (error.diag.message_primary, *error.args[1:])
-            if isinstance(error, psycopg.OperationalError) and self._give_up():
+            # A connection that broke while the statement was sent may look as if it waited still.
+            broke = isinstance(error, psycopg.OperationalError) and self._give_up()
+            if broke and patience and time.monotonic() - began >= patience:
                 raise Hung("the server does not answer") from error
             raise
         except BaseException:  # of a signal's handler, amid an answer: a job's time-out
@@ -102,6 +106,8 @@ class Connector:
 
     def __call__(self, dialect: Any, record: Any, args: Any, kwargs: Any) -> Connection:
         """Connect, as SQLAlchemy's event `do_connect`. Raises psycopg.OperationalError."""
+        if self.is_down and time.monotonic() - self.tried_at > STALE:
+            self.is_down = False  # so long ago that nobody knows: all may try, and try again
         if self.is_down:
             if time.monotonic() - self.tried_at < FAIL_FAST:
                 raise psycopg.OperationalError("not tried: the database was down a moment ago")

@@ -2,13 +2,14 @@
 
 import socket
 import threading
+import time
 from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
 import pytest
 
-from service.connections import Connector, Hung, connect, is_hopeless
+from service.connections import STALE, Connector, Hung, connect, is_hopeless
 from service.devservers import Postgres
 
 
@@ -42,6 +43,18 @@ def test_to_connect_is_tried_again_and_given_up_for_a_second(retries: int) -> No
             with pytest.raises(psycopg.OperationalError, match=said):
                 connector(None, None, (), server.address)
     assert server.count == 1 + retries
+
+
+def test_an_outage_of_long_ago_is_no_reason_not_to_try(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = Connector(retries=0, statement_timeout=1)
+    connector.is_down, connector.tried_at = True, time.monotonic()
+    with pytest.raises(psycopg.OperationalError, match="not tried"):
+        connector(None, None, (postgres.url,), {})
+    connector.tried_at -= STALE + 1
+    connector(None, None, (postgres.url,), {}).close()
+    assert not connector.is_down
 
 
 class Overtaken(Connector):

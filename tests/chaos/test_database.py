@@ -14,6 +14,7 @@ from service.health import FRESH
 from tests.chaos.load import Load, Record, failed, figures
 from tests.chaos.traffic import Traffic, assert_right_or_503
 from tests.serving import Answer, Served, own_database
+from tests.waiting import until
 
 
 def restart(server: Postgres) -> None:
@@ -45,6 +46,14 @@ def traffic(served: Served) -> Traffic:
     return Traffic(served)
 
 
+def is_well(served: Served, traffic: Traffic) -> bool:
+    """Whether every process is over the outage of the test before: for a second after one that
+    lasted, only one of its threads tries to connect."""
+    with Load(served.port, traffic.list_posts) as load:
+        load.wait_for_more(100)
+    return failed(load.outcomes) == []
+
+
 @MISFORTUNES
 def test_no_read_fails_while_the_database_restarts_and_each_write_is_right_or_503(
     misfortune: Callable[[Postgres], None],
@@ -55,6 +64,7 @@ def test_no_read_fails_while_the_database_restarts_and_each_write_is_right_or_50
     record_property: Record,
 ) -> None:
     makers = [traffic.list_posts, traffic.show_post, traffic.list_posts, traffic.write_post]
+    until(lambda: is_well(served, traffic))
     with Load(served.port, *makers) as load:
         load.wait_for_more()
         misfortune(server)
