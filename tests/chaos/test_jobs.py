@@ -214,8 +214,8 @@ def test_the_readme_shows_each_fault() -> None:
     assert all(lost_and_twice == ["0", "0"] for lost_and_twice in shown.values())
 
 
-def test_two_schedulers_hand_over_no_job_twice(plant: Plant, jobs_table: Table) -> None:
-    """And the control: what two relays hand over that do not lock, tests/test_relay.py."""
+def test_of_three_schedulers_no_job_is_lost_or_done_twice(plant: Plant, jobs_table: Table) -> None:
+    """What relays hand over twice is counted in tests/test_relay.py, beside one that does not lock."""
     plant.add("scheduler")
     plant.add("scheduler")
     with meanwhile(lambda: flush_redis(plant)):
