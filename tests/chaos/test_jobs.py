@@ -215,7 +215,7 @@ def test_the_readme_shows_each_fault() -> None:
 
 
 def test_of_three_schedulers_no_job_is_lost_or_done_twice(plant: Plant, jobs_table: Table) -> None:
-    """What relays hand over twice is counted in tests/test_relay.py, beside one that does not lock."""
+    """tests/test_relay.py counts what is handed over twice, beside a relay that does not lock."""
     plant.add("scheduler")
     plant.add("scheduler")
     with meanwhile(lambda: flush_redis(plant)):
