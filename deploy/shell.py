@@ -1,6 +1,7 @@
-"""Runs commands, the only file of deploy that does. A command is a list, no line for a shell."""
+"""Runs commands, and says which step is under way. A command is a list, no line for a shell."""
 
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 
 LAST_LINES = 15  # of what a failed command said
@@ -49,3 +50,44 @@ def run(
     if ended.returncode:
         raise CommandFailed(command, ended.returncode, out + ended.stderr.decode(errors="replace"))
     return out
+
+
+def show(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+    """A command that may take long: what it says is passed on as it comes, and it has all the time
+    that it needs. Raises CommandFailed, with the last lines once more."""
+    said = []
+    with subprocess.Popen(  # noqa: S603
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=tuple(kept_open),
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            said.append(line.decode(errors="replace"))
+            print(f"  {said[-1].rstrip()}", flush=True)
+    if running.returncode:
+        raise CommandFailed(command, running.returncode, "".join(said))
+
+
+def succeeds(command: Sequence[str]) -> bool:
+    try:
+        run(command)
+    except CommandFailed:
+        return False
+    return True
+
+
+def quietly(command: Sequence[str], given: bytes | None = None) -> None:
+    """What may fail where something has failed already, and must not hide that."""
+    try:
+        run(command, given=given)
+    except Failed as failure:
+        print(f"  also failed: {failure}", file=sys.stderr)
+
+
+def step(text: str) -> None:
+    """Say what is done now: a release takes a while, and who waits wants to know what for."""
+    print(f"→ {text}", flush=True)

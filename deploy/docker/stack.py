@@ -24,29 +24,39 @@ class Stack:
 
     def compose(self, *words: str) -> list[str]:
         files = [word for name in FILES for word in ("--file", str(ROOT / name))]
-        return [
-            *("docker", "compose", "--ansi", "never", "--project-name", self.project),
-            *files,
-            *words,
-        ]
+        options = ("--ansi", "never", "--progress", "plain", "--project-name", self.project)
+        return ["docker", "compose", *options, *files, *words]
 
     def environment(self, images: Mapping[str, str]) -> dict[str, str]:
         """What compose.production.yaml asks for: an image for each colour, IMAGE for the rest."""
         names = {"blue": "BLUE_IMAGE", "green": "GREEN_IMAGE", "rest": "IMAGE"}
         return {**environment(), **{names[which]: image for which, image in images.items()}}
 
+    # The volume with nginx's configuration and the log; the lock is our hand on it.
+
+    @property
+    def volume(self) -> str:
+        return f"{self.project}_edge"
+
     @property
     def lock(self) -> str:
         """The container that is the lock: its name is taken while a release runs."""
         return f"{self.project}-release"
 
+    def make_volume(self) -> list[str]:
+        """With Compose's own labels, so that it takes it for its own."""
+        labels = {"project": self.project, "volume": "edge"}
+        given = [f"--label=com.docker.compose.{name}={value}" for name, value in labels.items()]
+        return ["docker", "volume", "create", *given, self.volume]
+
     def take_lock(self, who: str) -> list[str]:
-        """Lives until its standard input ends, so no longer than the one who holds it, be that
-        over SSH; meanwhile it is our hand on the volume of nginx's configuration."""
+        """Says `held`, and lives until its standard input ends: so no longer than the one who
+        holds it, be that over SSH."""
         return [
             *("docker", "run", "--interactive", "--rm", "--name", self.lock),
             *("--label", f"released-by={who}", "--network", "none", "--user", "0"),
-            *("--volume", f"{self.project}_edge:/edge", "--entrypoint", "cat", NGINX_IMAGE),
+            *("--volume", f"{self.volume}:/edge", "--entrypoint", "sh", NGINX_IMAGE),
+            *("-c", "echo held; exec cat"),
         ]
 
     def holder(self) -> list[str]:
@@ -56,14 +66,28 @@ class Stack:
     def in_lock(self, *words: str) -> list[str]:
         return ["docker", "exec", "--interactive", self.lock, *words]
 
+    def look(self, script: str) -> list[str]:
+        """A line of shell that reads the volume, without the lock."""
+        return [
+            *("docker", "run", "--rm", "--network", "none", "--volume", f"{self.volume}:/edge:ro"),
+            *("--entrypoint", "sh", NGINX_IMAGE, "-c", script),
+        ]
+
+    # Containers.
+
     def containers(self, service: str, *, running: bool = False) -> list[str]:
         """Ids, one a line."""
-        words = ["ps", "--quiet"] if running else ["ps", "--quiet", "--all"]
-        return self.compose(*words, service)
+        state = ("--status", "running") if running else ("--all",)
+        return self.compose("ps", "--quiet", *state, service)
 
     def stateful(self) -> list[str]:
         """What holds data is started, and never replaced by a release."""
         return self.compose("up", "--detach", "--no-recreate", "--wait", "postgres", "redis")
+
+    def psql(self) -> list[str]:
+        """As the superuser, who may come in by the socket only; SQL comes on standard input."""
+        psql = ("psql", "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "-U", "postgres")
+        return self.compose("exec", "--no-TTY", "postgres", *psql, "-d", "service")
 
     def migrate(self) -> list[str]:
         return self.compose("run", "--rm", "--no-deps", "--no-TTY", "migrate")
@@ -80,33 +104,55 @@ class Stack:
         """Within stop_grace_period, what is under way is finished; the containers stay."""
         return self.compose("stop", f"web-{colour}")
 
-    def nginx_up(self) -> list[str]:
-        return self.compose("up", "--detach", "--no-deps", "--wait", "nginx")
-
-    def nginx(self, *words: str) -> list[str]:
-        return self.compose("exec", "--no-TTY", "nginx", "nginx", *words)
-
-    def nginx_workers(self) -> list[str]:
-        return self.compose("top", "nginx")
-
     def replace_workers(self) -> list[str]:
+        """Each has stop_grace_period to finish its jobs, or to give them back to the queue."""
         options = ("--detach", "--no-build", "--no-deps")
         return self.compose("up", *options, "worker", "scheduler")
+
+    def states(self, containers: Sequence[str]) -> list[str]:
+        """running/healthy/0 is one that is well: the last is how often it was started again."""
+        health = "{{if .State.Health}}{{.State.Health.Status}}{{end}}"
+        about = f"{{{{.State.Status}}}}/{health}/{{{{.RestartCount}}}}"
+        return ["docker", "inspect", "--format", about, *containers]
+
+    def last_words(self, service: str) -> list[str]:
+        return self.compose("logs", "--no-log-prefix", "--tail", "8", service)
 
     def smoke(self, container: str, url: str, version: str) -> list[str]:
         """deploy/smoke.py comes on standard input: it is not in the image."""
         words = ("python", "-", url, version, "--insecure")
         return ["docker", "exec", "--interactive", container, *words]
 
+    # nginx.
 
-def servers_conf(colour: str) -> str:
-    """The upstream of the colour that is to serve."""
+    def nginx_up(self) -> list[str]:
+        return self.compose("up", "--detach", "--no-deps", "--wait", "nginx")
+
+    def nginx_stop(self) -> list[str]:
+        return self.compose("stop", "nginx")
+
+    def nginx_check(self, name: str) -> list[str]:
+        return self._nginx("-t", "-q", "-c", f"{EDGE}/{name}/production.conf")
+
+    def nginx_reload(self) -> list[str]:
+        return self._nginx("-c", f"{EDGE}/current/production.conf", "-s", "reload")
+
+    def nginx_processes(self) -> list[str]:
+        return self.compose("top", "nginx")
+
+    def _nginx(self, *words: str) -> list[str]:
+        return self.compose("exec", "--no-TTY", "nginx", "nginx", *words)
+
+
+def servers_conf(colour: str, idle: str | None = None) -> str:
+    """The upstream: the colour that is to serve, and one that nginx knows but does not ask."""
+    server = "    server web-{}:8000 resolve max_fails=2 fail_timeout=2s{};\n"
+    servers = server.format(colour, "") + (server.format(idle, " down") if idle else "")
     return f"""# Written by python -m deploy docker.
 upstream web {{
     zone web 256k;
     least_conn;
-    server web-{colour}:8000 resolve max_fails=2 fail_timeout=2s;
-    keepalive 64;
+{servers}    keepalive 64;
     keepalive_timeout 60s;
 }}
 """

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from deploy.__main__ import main, parser
+from deploy.docker.edge import Configuration, parse
+from deploy.docker.host import Image, find_image
 from deploy.docker.stack import NGINX_IMAGE, Stack, other, servers_conf
 from deploy.shell import CommandFailed, Failed, run
 from service.settings import ROOT
 
 STACK = Stack("shop")
 COMPOSE = (
-    f"docker compose --ansi never --project-name shop --file {ROOT}/compose.yaml"
+    f"docker compose --ansi never --progress plain --project-name shop --file {ROOT}/compose.yaml"
     f" --file {ROOT}/compose.production.yaml"
 )
 
@@ -82,16 +84,19 @@ def stand_in(path: Path, script: str) -> None:
     ("script", "why"),
     [
         ("echo 'Cannot connect to the Docker daemon' >&2; exit 1", "no Docker engine answers"),
-        ('[ "$1" = version ] && exit; exit 1', "docker compose is not installed"),
-        ("echo 2.20.3", "docker compose is 2.20.3; 2.24 or newer is needed"),
+        ('[ "$1" = version ] && echo 27.0.1', "docker compose is not installed"),
+        ("echo 24.0.7", "the Docker engine is 24.0.7; 25 or newer is needed"),
         (
-            '[ "$1" = image ] && exit 1; [ "$1" = pull ] && { echo denied >&2; exit 1; }'
-            "; echo 2.40.0",
+            '[ "$1" = version ] && echo 27.0.1 || echo 2.20.3',
+            "docker compose is 2.20.3; 2.25 or newer is needed",
+        ),
+        (
+            'case "$*" in *shop:1) echo denied >&2; exit 1;; *) echo 27.0.1;; esac',
             "the image shop:1 is not there: denied",
         ),
         (
-            'case "$*" in *Architecture*) echo arm64;; *Server.Arch*) echo amd64;;'
-            " *) echo 2.40.0;; esac",
+            'case "$*" in *Architecture*) echo arm64 id;; *Server.Arch*) echo amd64;;'
+            " *) echo 27.0.1;; esac",
             "shop:1 is for arm64, the host is amd64: docker build --platform",
         ),
     ],
@@ -102,6 +107,58 @@ def test_what_is_missing_is_said_before_anything_is_done(
     stand_in(path, script)
     assert main(["docker", "release", "shop:1"]) == 1
     assert why in capsys.readouterr().err
+
+
+def test_an_env_file_that_is_not_there_is_no_empty_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(path, "echo 27.0.1")
+    monkeypatch.setenv("ENV_FILE", "/no/production.env")
+    assert main(["docker", "release", "shop:1"]) == 1
+    assert "ENV_FILE is /no/production.env, and there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "pulled"),
+    [
+        ("shop", False),
+        ("shop:1", False),
+        ("team/shop:1", False),
+        ("localhost/shop:1", True),
+        ("localhost:5000/shop", True),
+        ("registry.example.com/team/shop:1", True),
+    ],
+)
+def test_an_image_of_a_registry_is_pulled_though_it_is_here(
+    path: Path, capsys: pytest.CaptureFixture[str], name: str, pulled: bool
+) -> None:
+    stand_in(
+        path,
+        'case "$*" in *Architecture*) echo amd64 sha256:abc;; *Arch*) echo amd64;;'
+        """ *.Env*) echo '["A=1", "COMMIT_SHA=1a2b3c4"]';; pull*) exit 1;; esac""",
+    )
+    assert find_image(name) == Image(name, "sha256:abc", "1a2b3c4")
+    said = capsys.readouterr().out
+    assert (f"→ pull {name}" in said) == pulled
+    assert ("the host's own is taken" in said) == pulled
+
+
+@pytest.mark.parametrize(
+    ("servers", "colour", "turning"),
+    [
+        (servers_conf("blue"), "blue", False),
+        (servers_conf("green", "blue"), "green", True),
+        (servers_conf("blue", "green"), "blue", True),
+    ],
+)
+def test_nginx_s_own_file_says_what_serves(servers: str, colour: str, turning: bool) -> None:
+    assert parse(f"20261126-x\n{servers}") == Configuration("20261126-x", colour, turning)
+
+
+def test_only_a_file_that_is_not_there_means_that_nothing_serves() -> None:
+    assert parse("\n") is None
+    with pytest.raises(Failed, match="names no colour"):
+        parse("20261126-x\nupstream web {}")
 
 
 def test_without_docker_a_line_says_so(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,13 +5,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from secrets import token_hex
 
 import pytest
 
 from service.settings import ROOT
 from tests.chaos.load import Outcome, failed
-from tests.deploy.docker.site import STAND_INS, Host, docker, have
+from tests.deploy.docker.site import STAND_INS, Host, call, docker, have
 from tests.ports import free_port
 
 ROWS: list[str] = []
@@ -38,19 +37,16 @@ def images(engine: None) -> Callable[[str], str]:
     return build
 
 
+def first_deploy() -> str:
+    """What deploy/docker/README.md has typed on a new host."""
+    text = (ROOT / "deploy" / "docker" / "README.md").read_text()
+    return text.partition("## First deploy")[2].partition("```sh\n")[2].partition("```")[0]
+
+
 @pytest.fixture(scope="module")
 def host(engine: None) -> Iterator[Host]:
     folder = Path(tempfile.mkdtemp(prefix="service-host-"))
-    for name in ("secrets", "tls", "acme"):
-        (folder / name).mkdir()
-    password = token_hex(16)
-    secrets = {
-        "postgres_password": password,
-        "database_url": f"postgresql://service:{password}@postgres:5432/service",
-        "jwt_secret": token_hex(32),
-    }
-    for name, value in secrets.items():
-        (folder / "secrets" / name).write_text(value)
+    call(["sh", "-euc", first_deploy().replace("/etc/slipway", str(folder))])
     for name in ("fullchain.pem", "privkey.pem"):  # a self-signed one, key and certificate
         shutil.copy(ROOT / "tests" / "localhost.pem", folder / "tls" / name)
     (folder / "production.env").write_text(

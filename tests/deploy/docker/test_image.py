@@ -13,6 +13,7 @@ from tests.deploy.docker.site import docker, succeeds
 from tests.waiting import until
 
 BASE = "python:3.13-slim-trixie"
+SECRETS = ("service/.env", "service/.env.production", "migrations/x.pem", "service/x.key")
 Build = Callable[[str], str]
 # As much as a process needs to begin; nothing answers there.
 SETTINGS = {
@@ -71,7 +72,14 @@ def dirty(tmp_path: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__")
     for name in ("service", "migrations"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
-    for name in (".env", "secrets/jwt_secret", "tests/test_x.py", ".git/config", "service/x.pyc"):
+    for name in (
+        ".env",
+        "secrets/jwt_secret",
+        "tests/test_x.py",
+        ".git/config",
+        "service/x.pyc",
+        *SECRETS,
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("SECRET-OF-THE-TEST")
     return tmp_path
@@ -85,7 +93,7 @@ def test_no_secret_and_no_test_gets_in_and_a_change_is_built_quickly(
     every = "import pathlib; print(*(p for p in pathlib.Path('/app').rglob('*')), sep='\\n')"
     names = run("slipway:dirty", "python", "-c", every).splitlines()
     assert [n for n in names if ".env" in n or "/tests" in n or ".git" in n or "secret" in n] == []
-    assert "/app/service/x.pyc" not in names
+    assert not {"/app/service/x.pyc", *(f"/app/{name}" for name in SECRETS)} & set(names)
     with (dirty / "service" / "app.py").open("a") as code:
         code.write("\n# one line more\n")
     start = time.monotonic()

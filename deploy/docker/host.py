@@ -1,0 +1,136 @@
+"""The host: what it must have, what runs on it, and whether that is well."""
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy import smoke
+from deploy.docker.stack import COLOURS, NGINX_IMAGE, Stack
+from deploy.shell import CommandFailed, Failed, run, step, succeeds
+from service.settings import environment
+
+# `start_interval` of a health check needs this engine; `!override` and `--wait` this Compose.
+OLDEST_ENGINE, OLDEST_COMPOSE = (25, 0), (2, 25)
+PULL_WITHIN = 3600  # seconds
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image by its content, whatever becomes of the tag that it was named by."""
+
+    name: str
+    id: str
+    version: str  # COMMIT_SHA
+
+
+def check_tools() -> None:
+    """Raises Failed, with what is missing or too old."""
+    try:
+        engine = run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=60).strip()
+    except CommandFailed as error:
+        raise Failed(f"no Docker engine answers (DOCKER_HOST?): {error.said}") from None
+    if _numbers(engine) < OLDEST_ENGINE:
+        raise Failed(f"the Docker engine is {engine}; 25 or newer is needed")
+    try:
+        said = run(["docker", "compose", "version", "--short"]).strip()
+    except CommandFailed:
+        raise Failed("docker compose is not installed: install the plugin docker-compose") from None
+    if _numbers(said) < OLDEST_COMPOSE:
+        raise Failed(f"docker compose is {said}; 2.25 or newer is needed")
+    named = environment().get("ENV_FILE")
+    if named and not Path(named).is_file():
+        raise Failed(f"ENV_FILE is {named}, and there is no such file")
+    if not succeeds(["docker", "image", "inspect", NGINX_IMAGE]):
+        step(f"pull {NGINX_IMAGE}")
+        run(["docker", "pull", "--quiet", NGINX_IMAGE], timeout=PULL_WITHIN)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
+
+
+def find_image(name: str) -> Image:
+    """Pulled if the name has a registry in it, since a tag may have moved. Raises Failed if it is
+    neither there nor on the host, or is for another architecture."""
+    here = succeeds(["docker", "image", "inspect", name])
+    if not here or _has_registry(name):
+        step(f"pull {name}")
+        try:
+            run(["docker", "pull", "--quiet", name], timeout=PULL_WITHIN)
+        except CommandFailed as error:
+            if not here:
+                raise Failed(f"the image {name} is not there: {error.said}") from None
+            print(f"  not pulled, the host's own is taken: {error.said}", flush=True)
+    about = "{{.Architecture}} {{.Id}}"
+    made_for, id = run(["docker", "image", "inspect", "--format", about, name]).split()
+    host = run(["docker", "version", "--format", "{{.Server.Arch}}"]).strip()
+    if made_for != host:
+        raise Failed(f"{name} is for {made_for}, the host is {host}: docker build --platform")
+    return Image(name, id, _version(id))
+
+
+def _has_registry(name: str) -> bool:
+    """As Docker reads it: the part before the first slash, if it can be a host's name."""
+    first, slash, _ = name.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def _version(id: str) -> str:
+    variables = run(["docker", "image", "inspect", "--format", "{{json .Config.Env}}", id])
+    given: dict[str, str] = dict(each.partition("=")[::2] for each in json.loads(variables))
+    return given.get("COMMIT_SHA", "unknown")
+
+
+def images(stack: Stack) -> dict[str, Image]:
+    """Of each colour that has containers, running or kept."""
+    found = {}
+    for colour in COLOURS:
+        if ids := run(stack.containers(f"web-{colour}")).split():
+            id = run(["docker", "inspect", "--format", "{{.Image}}", ids[0]]).strip()
+            tags = run(["docker", "image", "inspect", "--format", '{{join .RepoTags " "}}', id])
+            name = next(iter(tags.split()), id.removeprefix("sha256:")[:12])
+            found[colour] = Image(name, id, _version(id))
+    return found
+
+
+def ready(stack: Stack, service: str, wait: int) -> list[str]:
+    """The ids of a service's containers, all healthy. Raises Failed with their last words."""
+    deadline = time.monotonic() + wait
+    while True:
+        ids = run(stack.containers(service)).split()
+        states = _states(stack, ids)
+        if states and all(state == "running/healthy/0" for state in states):
+            return ids
+        broken = any(map(_is_broken, states))
+        if broken or time.monotonic() > deadline:
+            why = "does not run" if broken else f"is not ready after {wait} s"
+            said = run(stack.last_words(service)).strip()
+            raise Failed(f"{service} {why} ({', '.join(states)}). It said last:\n{said}")
+        time.sleep(0.25)
+
+
+def runs(stack: Stack, service: str) -> bool:
+    """Healthy or not, and without having been started again."""
+    states = _states(stack, run(stack.containers(service)).split())
+    return bool(states) and all(re.fullmatch("running/.*/0", state) for state in states)
+
+
+def _states(stack: Stack, containers: list[str]) -> list[str]:
+    return run(stack.states(containers)).split() if containers else []
+
+
+def _is_broken(state: str) -> bool:
+    status, health, restarts = state.split("/")
+    return status in ("exited", "dead", "restarting") or health == "unhealthy" or restarts != "0"
+
+
+def check(stack: Stack, container: str, url: str, version: str) -> None:
+    """The smoke test, from inside a container."""
+    program = Path(smoke.__file__).read_bytes()
+    try:
+        said = run(stack.smoke(container, url, version), given=program)
+    except CommandFailed as error:
+        raise Failed(f"the smoke test failed:\n{error.said}") from None
+    print("  " + "\n  ".join(said.strip().splitlines()), flush=True)
