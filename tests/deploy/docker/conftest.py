@@ -44,7 +44,7 @@ def first_deploy() -> str:
 
 
 @pytest.fixture(scope="module")
-def host(engine: None) -> Iterator[Host]:
+def host(engine: None, request: pytest.FixtureRequest) -> Iterator[Host]:
     folder = Path(tempfile.mkdtemp(prefix="service-host-"))
     call(["sh", "-euc", first_deploy().replace("/etc/slipway", str(folder))])
     for name in ("fullchain.pem", "privkey.pem"):  # a self-signed one, key and certificate
@@ -52,7 +52,8 @@ def host(engine: None) -> Iterator[Host]:
     (folder / "production.env").write_text(
         "RATE_LIMIT_DEFAULT=1000000 per 1 hour\nRATE_LIMIT_LOGIN=1000000 per 1 hour\n"
     )
-    found = Host(folder, free_port(), free_port())
+    name = "slipway-" + request.module.__name__.rpartition("_")[2]
+    found = Host(name, folder, free_port(), free_port())
     yield found
     found.compose("down", "--volumes", "--timeout", "1")
     shutil.rmtree(folder)

@@ -81,9 +81,9 @@ class Site:
 class Host(Site):
     """A host that serves users: compose.production.yaml, its secrets and its certificate."""
 
-    def __init__(self, folder: Path, http_port: int, https_port: int) -> None:
+    def __init__(self, name: str, folder: Path, http_port: int, https_port: int) -> None:
         super().__init__(https_port, tls=True)
-        self.stack = Stack("slipway-host")
+        self.stack, self.folder = Stack(name), folder
         self.environment = {
             "COMPOSE_PROJECT_NAME": self.stack.project,
             "SECRETS_FOLDER": str(folder / "secrets"),
@@ -94,16 +94,16 @@ class Host(Site):
             "HTTPS_PORT": str(https_port),
         }
 
-    def deploy(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """`python -m deploy docker …`."""
+    def deploy(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """`python -m deploy docker …`, with more variables if need be."""
         command = [sys.executable, "-m", "deploy", "docker", *words]
-        env = {**environment(), **self.environment}
+        env = {**environment(), **self.environment, **more}
         return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True)
 
-    def started(self, *words: str) -> subprocess.Popen[str]:
+    def started(self, *words: str, **more: str) -> subprocess.Popen[str]:
         """The same, not waited for."""
         command = [sys.executable, "-u", "-m", "deploy", "docker", *words]
-        env = {**environment(), **self.environment}
+        env = {**environment(), **self.environment, **more}
         return subprocess.Popen(
             command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -2,16 +2,19 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from service.settings import environment
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic
 from tests.deploy.docker.conftest import Record
@@ -123,14 +126,19 @@ BROKEN = {
 }
 
 
+def broken(name: str, line: str) -> str:
+    tag = f"slipway:broken-{name}"
+    dockerfile = f"FROM slipway:v0\nUSER 0\n{line}\nUSER 10001:10001\n"
+    docker("build", "--quiet", "--tag", tag, "-", given=dockerfile)
+    return tag
+
+
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_broken_release_leaves_the_old_one_serving(
     released: Host, record: Record, how: str
 ) -> None:
     line, why = BROKEN[how]
-    tag = f"slipway:broken-{how.split()[-1]}"
-    dockerfile = f"FROM slipway:v0\nUSER 0\n{line}\nUSER 10001:10001\n"
-    docker("build", "--quiet", "--tag", tag, "-", given=dockerfile)
+    tag = broken(how.split()[-1], line)
     before, colour = released.serving(), serving_colour(released)
     with load_on(released, f"a broken release: {how}", record) as load:
         ended = released.deploy("release", "--wait", "10", tag)
@@ -155,24 +163,103 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize("step", STEPS)
 def test_a_release_that_is_killed_at_any_step_is_none_or_is_finished_by_the_next(
-    released: Host, record: Record, step: str
+    released: Host, record: Record
 ) -> None:
-    with load_on(released, f"killed at: {step}", record) as load:
-        killed = released.started("release", "slipway:v1")
-        assert killed.stdout is not None
-        for line in killed.stdout:
-            if line.startswith(f"→ {step}"):
-                killed.send_signal(signal.SIGKILL)
-                break
-        killed.stdout.close()
-        assert killed.wait() == -signal.SIGKILL
-        until(lambda: not docker("ps", "-q", "--filter", f"name={released.stack.lock}"), seconds=15)
+    """One after the other, so that each begins with what the one before has left."""
+    with load_on(released, "releases killed at each of nine steps", record) as load:
+        for step in STEPS:
+            killed = released.started("release", "slipway:v1")
+            assert killed.stdout is not None
+            for line in killed.stdout:
+                if line.startswith(f"→ {step}"):
+                    killed.send_signal(signal.SIGKILL)
+                    break
+            killed.stdout.close()
+            assert killed.wait() == -signal.SIGKILL, step
+            wait_for_the_lock(released)
+            assert failed(load.outcomes) == [], step
         ended = released.deploy("release", "slipway:v2")
         assert ended.returncode == 0, ended.stderr
     assert failed(load.outcomes) == []
     assert released.serving() == "v2"
+
+
+def wait_for_the_lock(host: Host) -> None:
+    until(lambda: not docker("ps", "-q", "--filter", f"name={host.stack.lock}"), seconds=60)
+
+
+def test_a_release_that_is_killed_between_a_file_and_nginx_is_finished_by_the_next(
+    released: Host, record: Record, tmp_path: Path
+) -> None:
+    """nginx's files say another thing than what it does: it is killed at each reload, before it."""
+    with load_on(released, "releases killed before each reload of nginx", record) as load:
+        for reload in (1, 2, 3):
+            killed = released.deploy("release", "slipway:v1", PATH=killer(tmp_path, reload))
+            assert killed.returncode == -signal.SIGKILL, (reload, killed.stdout, killed.stderr)
+            wait_for_the_lock(released)
+        ended = released.deploy("release", "slipway:v3")
+        assert ended.returncode == 0, ended.stderr
+    assert failed(load.outcomes) == []
+    assert released.serving() == "v3"
+
+
+def killer(folder: Path, reload: int) -> str:
+    """A PATH with a docker that kills who calls it, before the reload of that number; the first
+    is the one by which a release has nginx at rest."""
+    (folder / "count").write_text("x")
+    (folder / "docker").write_text(
+        f"""#!/bin/sh
+case "$*" in *"-s reload")
+    echo x >>{folder}/count
+    [ "$(wc -l <{folder}/count)" = {reload + 1} ] && kill -9 $PPID && exit 1
+esac
+exec {shutil.which("docker")} "$@"
+"""
+    )
+    (folder / "docker").chmod(0o755)
+    return f"{folder}:{environment()['PATH']}"
+
+
+def test_a_release_that_fails_behind_nginx_only_is_switched_back(
+    released: Host, record: Record
+) -> None:
+    """It answers the smoke test wrongly, but only by way of nginx: others are not harmed."""
+    wrong = (
+        "service, app = app, lambda environ, start: ("
+        " start('500 Wrong', []) or [] if environ.get('HTTP_USER_AGENT') == 'smoke'"
+        " and 'HTTP_X_FORWARDED_HOST' in environ else service(environ, start))"
+    )
+    tag = broken(
+        "behind-nginx", f'RUN echo "{wrong}" >>service/wsgi.py && rm -r service/__pycache__'
+    )
+    before, colour = released.serving(), serving_colour(released)
+    with load_on(released, "a broken release: it fails behind nginx", record) as load:
+        ended = released.deploy("release", tag)
+    assert (ended.returncode, failed(load.outcomes)) == (1, [])
+    assert f"→ switch back to {colour}" in ended.stdout
+    assert "goes on serving" in ended.stderr
+    assert (released.serving(), serving_colour(released)) == (before, colour)
+    # The other colour has never served: it is nothing to go back to.
+    refused = released.deploy("rollback")
+    assert refused.returncode == 1
+    assert "there is nothing to go back to" in refused.stderr
+
+
+def test_a_tag_that_moves_takes_nothing_with_it(released: Host, images: Build) -> None:
+    for version in ("v1", "v2"):
+        docker("tag", images(version), "slipway:latest")
+        assert released.deploy("release", "slipway:latest").returncode == 0
+        assert released.serving() == version
+    assert released.deploy("rollback").returncode == 0
+    assert released.serving() == "v1"
+    runs = {id for each in ("worker", "scheduler") for id in image_of(released, each)}
+    assert runs == {docker("image", "inspect", "-f", "{{.Id}}", "slipway:v1").strip()}
+
+
+def image_of(host: Host, service: str) -> list[str]:
+    ids = host.compose("ps", "-q", service).split()
+    return docker("inspect", "-f", "{{.Image}}", *ids).split()
 
 
 def test_two_at_once_are_refused_by_name(released: Host) -> None:
@@ -183,6 +270,8 @@ def test_two_at_once_are_refused_by_name(released: Host) -> None:
     assert second.returncode == 1
     assert "a release runs already: " in second.stderr
     assert "@" in second.stderr.partition("already: ")[2]
+    assert f"docker rm --force {released.stack.lock}" in second.stderr
+    assert "a release runs: " in released.deploy("status").stdout
     with first.stdout as rest:
         assert "slipway:v3 serves" in rest.read()
     assert first.wait() == 0
