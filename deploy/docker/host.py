@@ -3,26 +3,16 @@
 import json
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from deploy import smoke
-from deploy.docker.stack import COLOURS, NGINX_IMAGE, Stack
+from deploy.docker.stack import COLOURS, NGINX_IMAGE, Image, Stack
 from deploy.shell import CommandFailed, Failed, run, step, succeeds
 from service.settings import environment
 
 # `start_interval` of a health check needs this engine; `!override` and `--wait` this Compose.
 OLDEST_ENGINE, OLDEST_COMPOSE = (25, 0), (2, 25)
 PULL_WITHIN = 3600  # seconds
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image by its content, whatever becomes of the tag that it was named by."""
-
-    name: str
-    id: str
-    version: str  # COMMIT_SHA
 
 
 def check_tools() -> None:
@@ -88,9 +78,8 @@ def images(stack: Stack) -> dict[str, Image]:
     found = {}
     for colour in COLOURS:
         if ids := run(stack.containers(f"web-{colour}")).split():
-            id = run(["docker", "inspect", "--format", "{{.Image}}", ids[0]]).strip()
-            tags = run(["docker", "image", "inspect", "--format", '{{join .RepoTags " "}}', id])
-            name = next(iter(tags.split()), id.removeprefix("sha256:")[:12])
+            about = '{{.Image}} {{index .Config.Labels "released-as"}}'
+            id, name = run(["docker", "inspect", "--format", about, ids[0]]).split()
             found[colour] = Image(name, id, _version(id))
     return found
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.docker import edge, host
-from deploy.docker.host import Image
 from deploy.docker.lock import LOG, entries, holder, locked, logged
-from deploy.docker.stack import COLOURS, Stack, other
+from deploy.docker.stack import COLOURS, Image, Stack, other
 from deploy.shell import Failed, quietly, run, show, step
 
 READY_WITHIN = 90  # seconds from the start of a colour
@@ -30,7 +29,7 @@ def release(stack: Stack, name: str, replicas: int, wait: int) -> None:
     with locked(stack):
         now = edge.settle(stack)
         idle = other(now.colour) if now else COLOURS[0]
-        images = {**_ids(host.images(stack)), idle: image.id, "rest": image.id}
+        images = {**host.images(stack), idle: image, "rest": image}
         with _told(stack, "release", image, idle):
             step("postgres, redis")
             compose(stack, images, stack.stateful())
@@ -57,7 +56,7 @@ def rollback(stack: Stack) -> None:
                 " An earlier version comes back by a release of its image"
             )
         found = host.images(stack)
-        images = {**_ids(found), "rest": found[idle].id}
+        images = {**found, "rest": found[idle]}
         with _told(stack, "rollback", found[idle], idle):
             step(f"start {idle} again")
             run(stack.start_again(kept))
@@ -87,7 +86,7 @@ class Turn:
     """From a colour that was started to one that serves, with its workers."""
 
     stack: Stack
-    images: dict[str, str]  # for compose
+    images: dict[str, Image]  # for compose
     image: Image
     colour: str
     now: edge.Configuration | None  # that serves until then
@@ -198,9 +197,5 @@ def _remember(stack: Stack, colour: str, containers: list[str]) -> None:
     run(stack.in_lock("sh", "-c", f"cat >/edge/served-{colour}"), given=given)
 
 
-def _ids(images: dict[str, Image]) -> dict[str, str]:
-    return {which: image.id for which, image in images.items()}
-
-
-def compose(stack: Stack, images: dict[str, str], command: list[str]) -> str:
+def compose(stack: Stack, images: dict[str, Image], command: list[str]) -> str:
     return run(command, env=stack.environment(images))

@@ -12,6 +12,15 @@ NGINX_IMAGE = "nginx:1.30-alpine"  # as in compose.yaml: it has a shell, tar and
 EDGE = "/etc/nginx"  # where nginx sees the volume that holds its configuration
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image by its content, whatever becomes of the tag that it was named by."""
+
+    name: str
+    id: str
+    version: str  # COMMIT_SHA
+
+
 def other(colour: str) -> str:
     return COLOURS[1 - COLOURS.index(colour)]
 
@@ -27,10 +36,14 @@ class Stack:
         options = ("--ansi", "never", "--progress", "plain", "--project-name", self.project)
         return ["docker", "compose", *options, *files, *words]
 
-    def environment(self, images: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, images: Mapping[str, Image]) -> dict[str, str]:
         """What compose.production.yaml asks for: an image for each colour, IMAGE for the rest."""
-        names = {"blue": "BLUE_IMAGE", "green": "GREEN_IMAGE", "rest": "IMAGE"}
-        return {**environment(), **{names[which]: image for which, image in images.items()}}
+        found = {**environment(), "IMAGE": images["rest"].id}
+        for colour in COLOURS:
+            if image := images.get(colour):
+                found[f"{colour.upper()}_IMAGE"] = image.id
+                found[f"{colour.upper()}_NAME"] = image.name
+        return found
 
     # The volume with nginx's configuration and the log; the lock is our hand on it.
 

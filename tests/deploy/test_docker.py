@@ -7,8 +7,8 @@ import pytest
 
 from deploy.__main__ import main, parser
 from deploy.docker.edge import Configuration, parse
-from deploy.docker.host import Image, find_image
-from deploy.docker.stack import NGINX_IMAGE, Stack, other, servers_conf
+from deploy.docker.host import find_image
+from deploy.docker.stack import NGINX_IMAGE, Image, Stack, other, servers_conf
 from deploy.shell import CommandFailed, Failed, run
 from service.settings import ROOT
 
@@ -41,8 +41,11 @@ def test_each_step_is_a_command_of_docker(command: list[str], spelt: str) -> Non
 
 
 def test_the_images_of_the_colours_are_given_by_the_environment() -> None:
-    given = STACK.environment({"blue": "a:1", "green": "a:2", "rest": "a:2"})
-    assert (given["BLUE_IMAGE"], given["GREEN_IMAGE"], given["IMAGE"]) == ("a:1", "a:2", "a:2")
+    image = Image("shop:2", "sha256:abc", "1a2b3c4")
+    given = STACK.environment({"green": image, "rest": image})
+    assert (given["GREEN_IMAGE"], given["GREEN_NAME"]) == ("sha256:abc", "shop:2")
+    assert given["IMAGE"] == "sha256:abc"
+    assert "BLUE_IMAGE" not in given
 
 
 def test_what_the_tool_knows_is_what_the_files_say() -> None:

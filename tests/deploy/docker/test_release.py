@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from deploy.docker.stack import other
 from service.settings import environment
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic
@@ -67,12 +68,13 @@ def test_three_releases_and_a_rollback_fail_no_request_and_lose_no_job(
         images(version)
     before = welcomed(released)
     with load_on(released, "three releases, a rollback", record) as load:
-        for version, colour in (("v1", "green"), ("v2", "blue"), ("v3", "green")):
+        for version in ("v1", "v2", "v3"):
+            colour = other(serving_colour(released))
             ended = released.deploy("release", f"slipway:{version}")
             assert f"slipway:{version} serves, as {colour}" in ended.stdout, ended.stderr
             assert released.serving() == version
         ended = released.deploy("rollback")
-        assert "slipway:v2 serves, as blue" in ended.stdout, ended.stderr
+        assert f"slipway:v2 serves, as {other(colour)}" in ended.stdout, ended.stderr
         assert released.serving() == "v2"
     assert failed(load.outcomes) == []
     assert {outcome.status for outcome in load.outcomes} <= {200, 201}
@@ -120,7 +122,15 @@ BROKEN = {
         "/openapi.json answers 200, without paths",
     ),
     "its migration fails": (
-        "RUN rm -r migrations/__pycache__ && echo 'raise RuntimeError(1)' >>migrations/env.py",
+        """RUN python - <<'END'
+from pathlib import Path
+from service.migrations import known
+Path("migrations/versions/broken.py").write_text(
+    "from alembic import op\\n"
+    f"revision = 'broken'\\ndown_revision = '{known()[1]}'\\n"
+    "def upgrade(): op.execute('SELECT 1 / 0')\\n"
+)
+END""",
         "migrate ended with 1",
     ),
 }
@@ -138,7 +148,7 @@ def test_a_broken_release_leaves_the_old_one_serving(
     released: Host, record: Record, how: str
 ) -> None:
     line, why = BROKEN[how]
-    tag = broken(how.split()[-1], line)
+    tag = broken(how.replace(" ", "-"), line)
     before, colour = released.serving(), serving_colour(released)
     with load_on(released, f"a broken release: {how}", record) as load:
         ended = released.deploy("release", "--wait", "10", tag)
