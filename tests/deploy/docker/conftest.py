@@ -14,7 +14,9 @@ from tests.deploy.docker.site import STAND_INS, Host, call, docker, have
 from tests.ports import free_port
 
 ROWS: list[str] = []
+FIGURES: list[str] = []
 Record = Callable[[str, Sequence[Outcome], int, float], None]
+Figure = Callable[[str], None]
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +76,17 @@ def record() -> Record:
     return add
 
 
+@pytest.fixture(scope="session")
+def figure() -> Figure:
+    """Takes a line for below the table."""
+    return FIGURES.append
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if ROWS:
         head = (
             "| scenario | requests | failed | retried | p99 | seconds |\n|---|---|---|---|---|---|"
         )
-        terminalreporter.write_line("\n".join(["", head, *ROWS]))
+        terminalreporter.write_line("\n".join(["", head, *sorted(ROWS)]))
+    for line in ["", *FIGURES] if FIGURES else []:
+        terminalreporter.write_line(line)

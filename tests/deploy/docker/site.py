@@ -52,6 +52,28 @@ def have(image: str) -> None:
         docker("build", "--quiet", "--tag", image, str(IMAGES / STAND_INS[image]))
 
 
+def assert_hardened(containers: Sequence[str]) -> None:
+    """Not root, no capability, nothing writable but its volumes, and a limit of memory."""
+    assert containers
+    for about in json.loads(docker("inspect", *containers)):
+        name, config = about["Name"], about["HostConfig"]
+        assert config["ReadonlyRootfs"], name
+        assert config["CapDrop"] == ["ALL"], name
+        assert not config["CapAdd"], name
+        assert "no-new-privileges:true" in config["SecurityOpt"], name
+        assert config["Memory"] > 0, name
+        assert about["Config"]["User"].partition(":")[0] not in ("", "root", "0"), name
+
+
+def published(containers: Sequence[str]) -> set[str]:
+    """The addresses of this machine that containers listen at, with their own ports."""
+    found = set()
+    for about in json.loads(docker("inspect", *containers)):
+        for port, hosts in about["HostConfig"]["PortBindings"].items():
+            found |= {f"{host['HostIp']} {port}" for host in hosts}
+    return found
+
+
 class Site:
     """What answers on a port of this machine."""
 

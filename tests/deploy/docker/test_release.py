@@ -19,7 +19,7 @@ from service.settings import environment
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic
 from tests.deploy.docker.conftest import Record
-from tests.deploy.docker.site import Host, Site, docker
+from tests.deploy.docker.site import Host, Site, assert_hardened, docker, published
 from tests.people import PASSWORD
 from tests.waiting import until
 
@@ -270,6 +270,20 @@ def test_a_tag_that_moves_takes_nothing_with_it(released: Host, images: Build) -
 def image_of(host: Host, service: str) -> list[str]:
     ids = host.compose("ps", "-q", service).split()
     return docker("inspect", "-f", "{{.Image}}", *ids).split()
+
+
+def test_on_a_host_too_nothing_runs_with_more_than_it_needs(released: Host) -> None:
+    ids = released.compose("ps", "-q").split()
+    assert_hardened(ids)
+    assert published(ids) == {"0.0.0.0 80/tcp", "0.0.0.0 443/tcp"}
+    assert released.sql("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == [["f"]]
+    # No secret in what Docker shows of a container; Redis asks for its password.
+    shown = docker("inspect", *ids) + docker("top", ids[0])
+    secrets = [path.read_text().strip() for path in released.folder.glob("secrets/*/*")]
+    assert len(secrets) == 6
+    assert [secret for secret in secrets if secret in shown] == []
+    said = released.compose("exec", "-T", "redis", "redis-cli", "-e", "dbsize", check=False)
+    assert "NOAUTH" in said
 
 
 def test_two_at_once_are_refused_by_name(released: Host) -> None:

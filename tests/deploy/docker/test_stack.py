@@ -2,9 +2,15 @@
 
 import json
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.request import Request, urlopen
 from uuid import uuid4
@@ -12,10 +18,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from service.settings import ROOT, environment
 from tests.chaos.load import Load, failed
 from tests.chaos.traffic import Traffic, assert_right_or_503
-from tests.deploy.docker.conftest import Record
-from tests.deploy.docker.site import Site, call, docker
+from tests.deploy.docker.conftest import Figure, Record
+from tests.deploy.docker.site import Site, assert_hardened, call, docker, published
 from tests.people import PASSWORD
 from tests.ports import free_port
 from tests.waiting import until
@@ -26,21 +33,24 @@ PAUSE = 0.2
 class Laptop(Site):
     """compose.yaml, with ports of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "slipway-laptop", folder: Path = ROOT) -> None:
         super().__init__(free_port())
+        self.folder = folder
         self.mail, self.s3, self.postgres = free_port(), free_port(), free_port()
         self.environment = {
-            "COMPOSE_PROJECT_NAME": "slipway-laptop",
+            "COMPOSE_PROJECT_NAME": name,
             "HTTP_PORT": str(self.port),
             "MAIL_PORT": str(self.mail),
             "S3_PORT": str(self.s3),
             "POSTGRES_PORT": str(self.postgres),
+            "PROMETHEUS_PORT": str(free_port()),
             "COMPOSE_FILE": "compose.yaml:tests/deploy/docker/limits.yaml",
         }
         self.url = f"postgresql://service:development@127.0.0.1:{self.postgres}/service"
 
     def compose(self, *words: str, check: bool = True) -> str:
-        return call(["docker", "compose", *words], check=check, **self.environment)
+        command = ["docker", "compose", "--project-directory", str(self.folder), *words]
+        return call(command, check=check, **self.environment)
 
     def up(self) -> float:
         """Seconds from built images to all of it healthy."""
@@ -54,12 +64,11 @@ class Laptop(Site):
 
 
 @pytest.fixture(scope="module")
-def laptop(engine: None) -> Iterator[Laptop]:
+def laptop(engine: None, figure: Figure) -> Iterator[Laptop]:
     found = Laptop()
-    took = found.up()
-    print(f"docker compose up: all healthy after {took:.1f} s")
+    figure(f"docker compose up: all healthy after {found.up():.1f} s")
     yield found
-    found.compose("down", "--volumes", "--timeout", "1")
+    found.compose("--profile", "monitoring", "down", "--volumes", "--timeout", "1")
 
 
 @contextmanager
@@ -179,17 +188,116 @@ def test_data_survive_the_end_of_it(laptop: Laptop) -> None:
 
 def test_nothing_runs_with_more_than_it_needs(laptop: Laptop) -> None:
     ids = laptop.compose("ps", "--quiet").split()
-    for about in json.loads(docker("inspect", *ids)):
-        name, config = about["Name"], about["HostConfig"]
-        assert config["ReadonlyRootfs"], name
-        assert config["CapDrop"] == ["ALL"], name
-        assert not config["CapAdd"], name
-        assert "no-new-privileges:true" in config["SecurityOpt"], name
-        assert config["Memory"] > 0, name
-        published = [each for ports in config["PortBindings"].values() for each in ports]
-        assert all(each["HostIp"] == "127.0.0.1" for each in published), name
-        ours = "s3" not in name  # whose image begins as root, to make its folder
-        assert not ours or about["Config"]["User"] not in ("", "root", "0"), name
+    assert_hardened(ids)
+    assert {each.split()[0] for each in published(ids)} == {"127.0.0.1"}
+    rights = "SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    with psycopg.connect(laptop.url) as connection:
+        assert connection.execute(rights).fetchone() == (False, False)
+
+
+def test_what_is_under_way_is_finished_when_a_container_is_stopped(laptop: Laptop) -> None:
+    """Requests and jobs: web is asked for accounts, which takes a while, and the worker has their
+    mails to send, when both are told to stop."""
+    web, worker = laptop.container("web"), laptop.container("worker")
+    accounts = [{"email": f"{uuid4().hex}@example.com", "password": PASSWORD} for _ in range(12)]
+    with ThreadPoolExecutor(len(accounts)) as clients:
+        asked = [clients.submit(laptop.request, "POST", "/api/users", each) for each in accounts]
+        until(lambda: any(each.done() for each in asked))
+        docker("stop", web, worker)
+        answers = [each.result() for each in asked]
+    codes = docker("inspect", "-f", "{{.State.ExitCode}}", web, worker).split()
+    assert codes == ["0", "0"]
+    assert [answer.status for answer in answers] == [201] * len(accounts)
+    docker("start", web, worker)
+    emails = [each["email"] for each in accounts]
+    query = "SELECT count(*) FROM effects JOIN users ON key = 'welcome:' || users.id::text"
+    query += " WHERE email = ANY(%s)"
+    with psycopg.connect(laptop.url, autocommit=True) as connection:
+        done = lambda: connection.execute(query, (emails,)).fetchone() == (len(emails),)  # noqa: E731
+        until(done, seconds=60)
+    until(lambda: health(web) == "healthy", seconds=30)
+
+
+def test_nginx_costs_little(laptop: Laptop, figure: Figure) -> None:
+    """Printed, not judged: the same request to web itself, and by way of nginx, in turns."""
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+    address = docker("inspect", "-f", template, laptop.container("web")).split()[0]
+    ways = {
+        "direct": HTTPConnection(address, 8000),
+        "nginx": HTTPConnection("127.0.0.1", laptop.port),
+    }
+    try:
+        times = middle_times(ways)
+    finally:
+        for connection in ways.values():
+            connection.close()
+    figure("a request takes {direct:.2f} ms, by way of nginx {nginx:.2f} ms".format(**times))
+
+
+def middle_times(ways: dict[str, HTTPConnection]) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(200):
+        for name, connection in ways.items():
+            start = time.monotonic()
+            connection.request("GET", "/api/posts?limit=1")
+            response = connection.getresponse()
+            response.read()
+            times[name].append(time.monotonic() - start)
+            assert response.status == 200
+            time.sleep(0.01)  # nginx lets one address ask 100 times a second
+    return {name: 1000 * median(found) for name, found in times.items()}
+
+
+def test_prometheus_finds_each_process(laptop: Laptop) -> None:
+    laptop.compose("--profile", "monitoring", "up", "--detach", "prometheus")
+
+    def states() -> dict[str, str]:
+        url = f"http://127.0.0.1:{laptop.environment['PROMETHEUS_PORT']}/api/v1/targets"
+        try:
+            with urlopen(url, timeout=5) as answer:
+                targets = json.load(answer)["data"]["activeTargets"]
+        except OSError:
+            return {}
+        return {each["labels"]["instance"]: each["health"] for each in targets}
+
+    until(lambda: list(states().values()) == ["up"] * 3, seconds=60)
+
+
+def test_a_change_of_the_code_is_followed(engine: None, tmp_path: Path) -> None:
+    """`docker compose watch`, in a copy of the repository."""
+    files = call(["git", "ls-files", "--cached", "--others", "--exclude-standard"]).splitlines()
+    for name in (name for name in files if (ROOT / name).is_file()):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    copy = Laptop("slipway-watched", tmp_path)
+    copy.compose("up", "--detach", "--wait", "web")
+    before = copy.container("web")
+    watching = subprocess.Popen(
+        ["docker", "compose", "watch", "--no-up"],
+        cwd=tmp_path,
+        env={**environment(), **copy.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert watching.stdout is not None
+    try:
+        next(line for line in watching.stdout if "enabled" in line.lower())
+        with (tmp_path / "service" / "app.py").open("a") as code:
+            code.write("\nCHANGED = True\n")
+        look = "import service.app as a; print(hasattr(a, 'CHANGED'))"
+
+        def follows() -> bool:
+            now = copy.compose("ps", "--quiet", "web").split()
+            if now in ([], [before]):
+                return False
+            return docker("exec", now[0], "python", "-c", look, check=False).strip() == "True"
+
+        until(follows, seconds=60)
+    finally:
+        watching.terminate()
+        watching.communicate()
+        copy.compose("down", "--volumes", "--timeout", "1")
 
 
 def test_a_port_that_is_taken_is_named(laptop: Laptop) -> None:
