@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             release.status(stack)
     except Failed as failure:
         print(f"failed: {failure}", file=sys.stderr)
+        if "no space left on device" in str(failure).lower():
+            print("The host's disk is full: docker system df says of what.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; the next call finds its way from here", file=sys.stderr)

@@ -41,9 +41,11 @@ def uses(settings: Settings, web: int, workers: int, schedulers: int) -> list[Us
     """For so many instances (containers, dynos, machines) of each."""
     processes, most = server.processes(settings).count, settings.database_pool_max
     children = server.children(settings)
+    each = processes * (most + 1)
     held = min(most, 2)  # by a job: its session, and what it tells of its progress
     return [
-        Use("web", web, processes * (most + 1), f"{processes} processes × ({most} + 1 for health)"),
+        Use("web", web, each, f"{processes} processes × ({most} + 1 for health)"),
+        Use("next web", web, each, "beside it, while a release replaces it"),
         Use("worker", workers, children * held + 1, f"{children} children × {held} + 1"),
         Use("scheduler", schedulers, 2, "the lock and the relay"),
         Use("migrate", 1, 2, "while it runs"),
@@ -74,8 +76,8 @@ def run(settings: Settings, web: int, workers: int, schedulers: int) -> int:
     print(f"{'the database allows':24}{allowed:5}")
     if total <= allowed:
         return 0
-    others = sum(use.sum for use in found[1:])
-    per_process = (allowed - others) // max(1, web * server.processes(settings).count) - 1
+    others = sum(use.sum for use in found if not use.name.endswith("web"))
+    per_process = (allowed - others) // (2 * web * server.processes(settings).count) - 1
     advice = f"DATABASE_POOL_MAX={per_process}, or " if per_process > 0 else ""
     print(f"{total - allowed} too many: {advice}fewer processes (WEB_CONCURRENCY), or PgBouncer")
     return 1

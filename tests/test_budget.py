@@ -12,7 +12,7 @@ from tests.serving import own_database
 
 def fixed(settings: Settings, **changes: object) -> Settings:
     """As many processes on any machine."""
-    numbers = {"web_concurrency": 2, "worker_concurrency": 4, "database_pool_max": 20}
+    numbers = {"web_concurrency": 2, "worker_concurrency": 4, "database_pool_max": 10}
     return settings.model_copy(update=numbers | changes)
 
 
@@ -21,10 +21,11 @@ def test_each_kind_of_process_is_counted(
 ) -> None:
     assert budget.run(fixed(settings), 1, 1, 1) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "web          1 ×   42 =    42   2 processes × (20 + 1 for health)"
-    assert lines[1] == "worker       1 ×    9 =     9   4 children × 2 + 1"
-    assert lines[4] == "at most                    55"
-    assert lines[5].startswith("the database allows")
+    assert lines[0] == "web          1 ×   22 =    22   2 processes × (10 + 1 for health)"
+    assert lines[1] == "next web     1 ×   22 =    22   beside it, while a release replaces it"
+    assert lines[2] == "worker       1 ×    9 =     9   4 children × 2 + 1"
+    assert lines[5] == "at most                    57"
+    assert lines[6].startswith("the database allows")
 
 
 def test_too_many_are_refused_with_what_would_do(
@@ -33,8 +34,8 @@ def test_too_many_are_refused_with_what_would_do(
     assert budget.run(fixed(settings), 3, 1, 2) == 1
     out = capsys.readouterr().out
     allowed = budget.limit(settings)
-    total = 3 * 42 + 9 + 4 + 2
-    most = (allowed - 15) // 6 - 1
+    total = 2 * 3 * 22 + 9 + 4 + 2
+    most = (allowed - 15) // (2 * 6) - 1
     assert f"{total - allowed} too many: DATABASE_POOL_MAX={most}, or fewer processes" in out
     assert budget.run(fixed(settings, database_pool_max=most), 3, 1, 2) == 0
 

@@ -94,6 +94,12 @@ def stand_in(path: Path, script: str) -> None:
             "docker compose is 2.20.3; 2.25 or newer is needed",
         ),
         (
+            'case "$*" in *inspect*shop:1|pull*)'
+            " echo 'write /var/lib/docker/x: no space left on device' >&2; exit 1;;"
+            " *) echo 27.0.1;; esac",
+            "The host's disk is full: docker system df",
+        ),
+        (
             'case "$*" in *shop:1) echo denied >&2; exit 1;; *) echo 27.0.1;; esac',
             "the image shop:1 is not there: denied",
         ),

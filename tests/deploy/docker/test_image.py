@@ -100,6 +100,18 @@ def test_no_secret_and_no_test_gets_in_and_a_change_is_built_quickly(
     figure(f"image built anew after a change of the code in {time.monotonic() - start:.1f} s")
 
 
+def test_a_disk_that_is_full_is_said_and_the_last_image_stays(image: str, tmp_path: Path) -> None:
+    """The folder of the packages has 8 MB, which is what a full disk looks like to that step."""
+    before = docker("image", "inspect", "-f", "{{.Id}}", image)
+    text, step = (ROOT / "Dockerfile").read_text(), "RUN --mount=type=cache"
+    assert step in text
+    small = text.replace(step, f"RUN --mount=type=tmpfs,target=/venv,size=8m {step[4:]}")
+    (tmp_path / "Dockerfile").write_text(small)
+    said = docker("build", "-f", f"{tmp_path}/Dockerfile", "-t", image, str(ROOT), check=False)
+    assert "no space left on device" in said.lower()
+    assert docker("image", "inspect", "-f", "{{.Id}}", image) == before
+
+
 def test_it_runs_as_nobody_and_may_write_nothing(image: str) -> None:
     about = json.loads(docker("image", "inspect", image))[0]["Config"]
     assert (about["User"], about["StopSignal"]) == ("10001:10001", "SIGTERM")
