@@ -36,7 +36,7 @@ def run(
     try:
         ended = subprocess.run(  # noqa: S603
             command,
-            input=given,
+            input=given or b"",  # never the caller's own, which is not ours to read
             env=env,
             capture_output=True,
             timeout=timeout,

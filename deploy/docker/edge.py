@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deploy.docker.stack import Stack, servers_conf
+from deploy.docker.stack import Stack, other, servers_conf
 from deploy.shell import CommandFailed, Failed, run
 from service.settings import ROOT
 
@@ -22,7 +22,7 @@ RESOLVE = 1.0  # seconds; Docker's DNS answers within a few thousandths of one
 DRAIN_WITHIN = 65  # seconds; nginx ends its old workers after 60 (worker_shutdown_timeout)
 KEPT = 8  # configurations, the last ones
 
-LOOK = "test ! -e /edge/current || { readlink /edge/current; cat /edge/current/servers.conf; }"
+LOOK = "test ! -L /edge/current || { readlink /edge/current; cat /edge/current/servers.conf; }"
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,34 @@ def parse(text: str) -> Configuration | None:
     servers = re.findall(r"server web-(\w+):.*?( down)?;", text)
     serving = [colour for colour, down in servers if not down]
     if len(serving) != 1:
-        raise Failed(f"nginx's configuration in the volume names no colour:\n{text}")
+        raise Failed(f"nginx's configuration in the volume names no colour: {text!r}")
     return Configuration(text.split()[0], serving[0], len(servers) > 1)
 
 
-def is_up(stack: Stack) -> bool:
-    return bool(run(stack.containers("nginx", running=True)).strip())
+def container(stack: Stack) -> str | None:
+    """nginx's, if it runs."""
+    return next(iter(run(stack.containers("nginx", running=True)).split()), None)
 
 
 def settle(stack: Stack) -> Configuration | None:
     """What serves, with nginx at rest: a release may have been broken off between the change of a
     file and the reload, or before all requests of the colour that went were finished."""
     now = current(stack)
-    if now is not None and is_up(stack):
-        turn_to(stack, write(stack, now.colour) if now.turning else now.name)
-        drain(stack)
-    return now
+    if now is None or container(stack) is None:
+        return now
+    name = now.name
+    if not _runs(stack, now.colour) and _runs(stack, other(now.colour)):
+        # Turned to in the file only, or stopped since. What runs is what serves.
+        name = write(stack, other(now.colour))
+    elif now.turning:
+        name = write(stack, now.colour)
+    turn_to(stack, name)
+    drain(stack)
+    return current(stack)
+
+
+def _runs(stack: Stack, colour: str) -> bool:
+    return bool(run(stack.containers(f"web-{colour}", running=True)).strip())
 
 
 def write(stack: Stack, colour: str, idle: str | None = None) -> str:
@@ -67,9 +79,10 @@ def write(stack: Stack, colour: str, idle: str | None = None) -> str:
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S.%f}-{colour}"
     run(stack.in_lock("mkdir", f"/edge/{name}"))
     run(stack.in_lock("tar", "-x", "-C", f"/edge/{name}"), given=_packed(colour, idle))
-    if is_up(stack):
+    run(stack.in_lock("sync", "-f", f"/edge/{name}"))  # before the link to it
+    if nginx := container(stack):
         try:
-            run(stack.nginx_check(name))
+            run(stack.nginx_check(nginx, name))
         except CommandFailed as error:
             raise Failed(f"nginx refuses its new configuration:\n{error.said}") from None
     return name
@@ -78,9 +91,11 @@ def write(stack: Stack, colour: str, idle: str | None = None) -> str:
 def turn_to(stack: Stack, name: str) -> None:
     """Returns when nginx's new workers have taken over; old ones may have requests yet."""
     point(stack, name)
-    before, deadline = _workers(stack), time.monotonic() + RELOAD_WITHIN
-    run(stack.nginx_reload())
-    while not (now := _workers(stack)) or now & before:
+    if (nginx := container(stack)) is None:
+        raise Failed("nginx does not run any more")
+    before, deadline = _workers(stack, nginx), time.monotonic() + RELOAD_WITHIN
+    run(stack.nginx_reload(nginx))
+    while not (now := _workers(stack, nginx)) or now & before:
         if time.monotonic() > deadline:
             said = run(stack.last_words("nginx"))
             raise Failed(f"nginx did not take its new configuration. It said last:\n{said}")
@@ -107,7 +122,9 @@ def point(stack: Stack, name: str | None) -> None:
 def drain(stack: Stack) -> None:
     """Wait until nginx's old workers have ended: they may have requests for the old colour."""
     deadline = time.monotonic() + DRAIN_WITHIN
-    while "is shutting down" in run(stack.nginx_processes()) and time.monotonic() < deadline:
+    while (nginx := container(stack)) and time.monotonic() < deadline:
+        if "is shutting down" not in run(stack.processes(nginx)):
+            return
         time.sleep(0.25)
 
 
@@ -118,10 +135,10 @@ def prune(stack: Stack, now: str) -> None:
         run(stack.in_lock("rm", "-r", *old))
 
 
-def _workers(stack: Stack) -> set[str]:
+def _workers(stack: Stack, nginx: str) -> set[str]:
     """The ids of nginx's processes that take connections."""
-    lines = run(stack.nginx_processes()).splitlines()
-    return {line.split()[1] for line in lines if line.rstrip().endswith("nginx: worker process")}
+    lines = run(stack.processes(nginx)).splitlines()
+    return {line.split()[0] for line in lines if line.rstrip().endswith("nginx: worker process")}
 
 
 def _packed(colour: str, idle: str | None) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy import smoke
 from deploy.docker.stack import COLOURS, NGINX_IMAGE, Image, Stack
 from deploy.shell import CommandFailed, Failed, run, step, succeeds
-from service.settings import environment
+from service.settings import ROOT, environment
 
 # `start_interval` of a health check needs this engine; `!override` and `--wait` this Compose.
 OLDEST_ENGINE, OLDEST_COMPOSE = (25, 0), (2, 25)
@@ -29,12 +29,20 @@ def check_tools() -> None:
         raise Failed("docker compose is not installed: install the plugin docker-compose") from None
     if _numbers(said) < OLDEST_COMPOSE:
         raise Failed(f"docker compose is {said}; 2.25 or newer is needed")
-    named = environment().get("ENV_FILE")
-    if named and not Path(named).is_file():
-        raise Failed(f"ENV_FILE is {named}, and there is no such file")
     if not succeeds(["docker", "image", "inspect", NGINX_IMAGE]):
         step(f"pull {NGINX_IMAGE}")
         run(["docker", "pull", "--quiet", NGINX_IMAGE], timeout=PULL_WITHIN)
+
+
+def check_variables() -> None:
+    """Raises Failed if the file of the service's variables is not there: a release from a fresh
+    clone would go without them, and nobody would notice at once."""
+    name = environment().get("ENV_FILE") or str(ROOT / "production.env")
+    if not Path(name).is_file():
+        raise Failed(
+            f"{name} is not there: the variables of the service, which may be none"
+            " (see .env.example). ENV_FILE names another file"
+        )
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -79,7 +87,10 @@ def images(stack: Stack) -> dict[str, Image]:
     for colour in COLOURS:
         if ids := run(stack.containers(f"web-{colour}")).split():
             about = '{{.Image}} {{index .Config.Labels "released-as"}}'
-            id, name = run(["docker", "inspect", "--format", about, ids[0]]).split()
+            id, _, name = (
+                run(["docker", "inspect", "--format", about, ids[0]]).strip().partition(" ")
+            )
+            name = name or id.removeprefix("sha256:")[:12]  # started by hand
             found[colour] = Image(name, id, _version(id))
     return found
 
@@ -102,12 +113,21 @@ def ready(stack: Stack, service: str, wait: int) -> list[str]:
 
 def runs(stack: Stack, service: str) -> bool:
     """Healthy or not, and without having been started again."""
-    states = _states(stack, run(stack.containers(service)).split())
-    return bool(states) and all(re.fullmatch("running/.*/0", state) for state in states)
+    found = states(stack, service)
+    return bool(found) and all(re.fullmatch("running/.*/0", state) for state in found)
+
+
+def states(stack: Stack, service: str) -> list[str]:
+    """Of each container of a service: running/healthy/0 is one that is well."""
+    return _states(stack, run(stack.containers(service)).split())
 
 
 def _states(stack: Stack, containers: list[str]) -> list[str]:
     return run(stack.states(containers)).split() if containers else []
+
+
+def is_well(state: str) -> bool:
+    return state.startswith("running/healthy/")
 
 
 def _is_broken(state: str) -> bool:

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,8 +20,9 @@ LOG = "/edge/releases.jsonl"
 
 
 @contextmanager
-def locked(stack: Stack) -> Iterator[None]:
-    """Alone on this host. Raises Failed, with who is there."""
+def locked(stack: Stack) -> Iterator[Stack]:
+    """Alone on this host: the stack, with our hand on its volume. Raises Failed, with who is
+    there."""
     run(stack.make_volume())
     holding = subprocess.Popen(  # noqa: S603
         stack.take_lock(who()),
@@ -32,16 +34,15 @@ def locked(stack: Stack) -> Iterator[None]:
     assert holding.stdin is not None
     assert holding.stdout is not None
     try:
-        # Our own container says that it is there; somebody else's would answer to its name too.
         if not select.select([holding.stdout], [], [], LOCK_WITHIN)[0]:
             raise Failed(f"the lock cannot be taken within {LOCK_WITHIN} s")
-        if holding.stdout.readline() != b"held\n":
+        if not (id := holding.stdout.readline().decode().strip()):
             said = holding.communicate()[1].decode(errors="replace").strip()
             if "is already in use" in said:
                 raise Failed(f"a release runs already: {holder(stack) or 'it has just ended'}")
             raise Failed(f"the lock cannot be taken: {said}")
         kept_open.add(holding.stdin.fileno())
-        yield
+        yield replace(stack, hand=id)
     finally:
         if not holding.stdin.closed:
             kept_open.discard(holding.stdin.fileno())
@@ -88,7 +89,11 @@ def logged(stack: Stack, verb: str, image: str, colour: str) -> Iterator[None]:
 
 def entries(text: str) -> list[dict[str, Any]]:
     """The lines of the log: at, who, what, image, colour, result, seconds."""
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    found = []
+    for line in text.splitlines():
+        with suppress(ValueError):  # torn: the disk was full, or the power was cut
+            found.append(json.loads(line))
+    return found
 
 
 def _append(stack: Stack) -> list[str]:

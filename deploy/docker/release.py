@@ -25,8 +25,9 @@ ROLE = Path(__file__).parent / "role.sql"
 def release(stack: Stack, name: str, replicas: int, wait: int) -> None:
     """Have the image `name` serve. Raises Failed, with what serves then."""
     host.check_tools()
+    host.check_variables()
     image = host.find_image(name)
-    with locked(stack):
+    with locked(stack) as stack:
         now = edge.settle(stack)
         idle = other(now.colour) if now else COLOURS[0]
         images = {**host.images(stack), idle: image, "rest": image}
@@ -46,7 +47,8 @@ def rollback(stack: Stack) -> None:
     """Have the colour serve that did before; its containers were kept. The schema stays: a
     migration must leave it so that the release before can work with it."""
     host.check_tools()
-    with locked(stack):
+    host.check_variables()
+    with locked(stack) as stack:
         now = edge.settle(stack)
         idle = other(now.colour) if now else COLOURS[0]
         kept = run(stack.containers(f"web-{idle}")).split()
@@ -64,21 +66,34 @@ def rollback(stack: Stack) -> None:
 
 
 def status(stack: Stack) -> None:
-    """Print what serves and the last releases; a release that runs is not disturbed."""
+    """Print what serves and the last releases; a release that runs is not disturbed. Raises Failed
+    if nothing serves."""
     host.check_tools()
+    run(stack.make_volume())
     now = edge.parse(run(stack.look(edge.LOOK)))
-    images = host.images(stack)
+    images, serves = host.images(stack), False
     for colour in COLOURS:
-        served = now and now.colour == colour
-        mark = "serves" if served else "kept" if colour in images else "-"
-        image = images.get(colour)
-        print(f"{colour:6} {mark:7} {image.name + '  ' + image.version if image else ''}".rstrip())
+        image, states = images.get(colour), host.states(stack, f"web-{colour}")
+        if image is None:
+            print(f"{colour:6} -")
+            continue
+        mark = "serves" if now and now.colour == colour else "kept"
+        serves = serves or (mark == "serves" and any(map(host.is_well, states)))
+        print(f"{colour:6} {mark:7} {image.name}  {image.version}  {', '.join(states)}")
     for line in entries(run(stack.look(f"test ! -e {LOG} || tail -n 20 {LOG}"))):
         print("{at}  {what:8} {colour:6} {image}  {who}  {seconds} s  {result}".format(**line))
     if holds := holder(stack):
         print(f"a release runs: {holds}")
     if now is None:
         raise Failed("nothing serves yet: python -m deploy docker release IMAGE")
+    if edge.container(stack) is None:
+        raise Failed("nginx does not run: its last words are in docker compose logs nginx")
+    if not serves:
+        raise Failed(f"nothing serves: web-{now.colour} is not well")
+
+
+class StillThere(Failed):
+    """nginx may ask the new colour yet: it is not stopped."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +115,12 @@ class Turn:
             for container in containers:
                 host.check(stack, container, "http://127.0.0.1:8000", self.image.version)
             step(f"switch to {colour}")
-            if self.now is not None and edge.is_up(stack):
+            if self.now is not None and edge.container(stack):
                 self._switch(containers[0], self.now.colour)
             else:
                 self._open(containers[0])
+        except StillThere:
+            raise
         except Failed:
             quietly(stack.stop(colour))
             raise
@@ -131,8 +148,10 @@ class Turn:
             try:
                 edge.turn_to(self.stack, before)
                 edge.drain(self.stack)
+                edge.turn_to(self.stack, edge.write(self.stack, serves))
             except Failed as another:
-                raise Failed(f"{failure}\nSwitching back failed too: {another}") from failure
+                said = f"{failure}\nSwitching back failed too: {another}"
+                raise StillThere(said) from failure
             raise
 
     def _open(self, container: str) -> None:
@@ -178,7 +197,10 @@ def _what_serves(stack: Stack) -> str:
         now = edge.current(stack)
         if now is None:
             return "Nothing serves yet."
-        return f"{host.images(stack)[now.colour].name} goes on serving, as {now.colour}."
+        if edge.container(stack) is None:
+            return "nginx does not run, so nothing serves."
+        image = host.images(stack).get(now.colour)
+        return f"{image.name if image else 'nothing'} goes on serving, as {now.colour}."
     except Failed as failure:
         return f"What serves could not be asked: {failure}"
 

@@ -30,6 +30,7 @@ class Stack:
     """The compose project on the host that `docker` speaks to (DOCKER_HOST)."""
 
     project: str = field(default_factory=lambda: environment().get("COMPOSE_PROJECT_NAME", NAME))
+    hand: str = ""  # the id of the container that is our lock, while we hold it
 
     def compose(self, *words: str) -> list[str]:
         files = [word for name in FILES for word in ("--file", str(ROOT / name))]
@@ -63,13 +64,13 @@ class Stack:
         return ["docker", "volume", "create", *given, self.volume]
 
     def take_lock(self, who: str) -> list[str]:
-        """Says `held`, and lives until its standard input ends: so no longer than the one who
+        """Says its id, and lives until its standard input ends: so no longer than the one who
         holds it, be that over SSH."""
         return [
             *("docker", "run", "--interactive", "--rm", "--name", self.lock),
             *("--label", f"released-by={who}", "--network", "none", "--user", "0"),
             *("--volume", f"{self.volume}:/edge", "--entrypoint", "sh", NGINX_IMAGE),
-            *("-c", "echo held; exec cat"),
+            *("-c", "hostname; exec cat"),
         ]
 
     def holder(self) -> list[str]:
@@ -77,7 +78,8 @@ class Stack:
         return ["docker", "inspect", "--format", about, self.lock]
 
     def in_lock(self, *words: str) -> list[str]:
-        return ["docker", "exec", "--interactive", self.lock, *words]
+        """By its id: who has lost the lock must not go on in somebody else's."""
+        return ["docker", "exec", "--interactive", self.hand, *words]
 
     def look(self, script: str) -> list[str]:
         """A line of shell that reads the volume, without the lock."""
@@ -89,16 +91,20 @@ class Stack:
     # Containers.
 
     def containers(self, service: str, *, running: bool = False) -> list[str]:
-        """Ids, one a line."""
-        state = ("--status", "running") if running else ("--all",)
-        return self.compose("ps", "--quiet", *state, service)
+        """Ids, one a line; without those of `docker compose run`."""
+        of = {"project": self.project, "service": service, "oneoff": "False"}
+        filters = [
+            f"--filter=label=com.docker.compose.{name}={value}" for name, value in of.items()
+        ]
+        state = "--filter=status=running" if running else "--all"
+        return ["docker", "ps", "--quiet", "--no-trunc", state, *filters]
 
     def stateful(self) -> list[str]:
         """What holds data is started, and never replaced by a release."""
         return self.compose("up", "--detach", "--no-recreate", "--wait", "postgres", "redis")
 
     def psql(self) -> list[str]:
-        """As the superuser, who may come in by the socket only; SQL comes on standard input."""
+        """As the superuser, by the socket; SQL comes on standard input."""
         psql = ("psql", "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "-U", "postgres")
         return self.compose("exec", "--no-TTY", "postgres", *psql, "-d", "service")
 
@@ -118,8 +124,9 @@ class Stack:
         return self.compose("stop", f"web-{colour}")
 
     def replace_workers(self) -> list[str]:
-        """Each has stop_grace_period to finish its jobs, or to give them back to the queue."""
-        options = ("--detach", "--no-build", "--no-deps")
+        """Each has stop_grace_period to finish its jobs, or to give them back to the queue. Also
+        if the image is the same: a secret may be another."""
+        options = ("--detach", "--no-build", "--no-deps", "--force-recreate")
         return self.compose("up", *options, "worker", "scheduler")
 
     def states(self, containers: Sequence[str]) -> list[str]:
@@ -144,17 +151,18 @@ class Stack:
     def nginx_stop(self) -> list[str]:
         return self.compose("stop", "nginx")
 
-    def nginx_check(self, name: str) -> list[str]:
-        return self._nginx("-t", "-q", "-c", f"{EDGE}/{name}/production.conf")
+    def nginx_check(self, container: str, name: str) -> list[str]:
+        return ["docker", "exec", container, *_NGINX, f"{EDGE}/{name}/production.conf", "-t", "-q"]
 
-    def nginx_reload(self) -> list[str]:
-        return self._nginx("-c", f"{EDGE}/current/production.conf", "-s", "reload")
+    def nginx_reload(self, container: str) -> list[str]:
+        about = (f"{EDGE}/current/production.conf", "-s", "reload")
+        return ["docker", "exec", container, *_NGINX, *about]
 
-    def nginx_processes(self) -> list[str]:
-        return self.compose("top", "nginx")
+    def processes(self, container: str) -> list[str]:
+        return ["docker", "top", container, "-eo", "pid,args"]
 
-    def _nginx(self, *words: str) -> list[str]:
-        return self.compose("exec", "--no-TTY", "nginx", "nginx", *words)
+
+_NGINX = ("nginx", "-c")
 
 
 def servers_conf(colour: str, idle: str | None = None) -> str:

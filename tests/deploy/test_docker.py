@@ -13,6 +13,7 @@ from deploy.shell import CommandFailed, Failed, run
 from service.settings import ROOT
 
 STACK = Stack("shop")
+HELD = Stack("shop", hand="1a2b3c4d5e6f")
 COMPOSE = (
     f"docker compose --ansi never --progress plain --project-name shop --file {ROOT}/compose.yaml"
     f" --file {ROOT}/compose.production.yaml"
@@ -33,7 +34,14 @@ COMPOSE = (
             f"{COMPOSE} up --detach --no-recreate --wait postgres redis",
         ),
         (STACK.stop("blue"), f"{COMPOSE} stop web-blue"),
-        (STACK.in_lock("ls", "/edge"), "docker exec --interactive shop-release ls /edge"),
+        (HELD.in_lock("ls", "/edge"), "docker exec --interactive 1a2b3c4d5e6f ls /edge"),
+        (
+            STACK.containers("nginx", running=True),
+            "docker ps --quiet --no-trunc --filter=status=running"
+            " --filter=label=com.docker.compose.project=shop"
+            " --filter=label=com.docker.compose.service=nginx"
+            " --filter=label=com.docker.compose.oneoff=False",
+        ),
     ],
 )
 def test_each_step_is_a_command_of_docker(command: list[str], spelt: str) -> None:
@@ -73,8 +81,10 @@ def test_a_command_that_fails_says_what_it_said() -> None:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all of PATH."""
+    """A folder that is all of PATH, with a file of variables."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "production.env").touch()
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "production.env"))
     return tmp_path
 
 
@@ -124,7 +134,7 @@ def test_an_env_file_that_is_not_there_is_no_empty_one(
     stand_in(path, "echo 27.0.1")
     monkeypatch.setenv("ENV_FILE", "/no/production.env")
     assert main(["docker", "release", "shop:1"]) == 1
-    assert "ENV_FILE is /no/production.env, and there is no such file" in capsys.readouterr().err
+    assert "/no/production.env is not there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
