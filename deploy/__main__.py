@@ -4,10 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from deploy import smoke
-from deploy.docker import release
-from deploy.docker.stack import Stack
-from deploy.shell import Failed
+try:
+    from deploy import smoke
+    from deploy.docker import release, status
+    from deploy.docker.stack import Stack
+    from deploy.shell import Failed, finish_commands
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}: `make setup` installs it, for .venv/bin/python -m deploy")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,8 +22,10 @@ def parser() -> argparse.ArgumentParser:
     docker = commands.add_parser("docker", help="release on one host with Docker")
     verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
     one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
-    one.add_argument("image", metavar="IMAGE", help="registry.example.com/slipway:1a2b3c4")
-    one.add_argument("--replicas", type=_count, default=1, help="containers of web (%(default)s)")
+    one.add_argument(
+        "image", metavar="IMAGE", type=_named, help="registry.example.com/slipway:1a2b3c4"
+    )
+    one.add_argument("--replicas", type=_count, help="containers of web (as many as serve now)")
     one.add_argument(
         "--wait", type=_count, default=90, help="seconds to get ready in, at most (%(default)s)"
     )
@@ -36,21 +41,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if found.command == "smoke":
             return smoke.run(found.url, found.version)
         stack = Stack()
+        finish_commands()
         if found.verb == "release":
             release.release(stack, found.image, found.replicas, found.wait)
         elif found.verb == "rollback":
             release.rollback(stack)
         else:
-            release.status(stack)
+            status.status(stack)
     except Failed as failure:
         print(f"failed: {failure}", file=sys.stderr)
         if "no space left on device" in str(failure).lower():
             print("The host's disk is full: docker system df says of what.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the next call finds its way from here", file=sys.stderr)
+        print(
+            "stopped. What serves goes on; `status` says what that is. The next release or"
+            " rollback finds its way from here, and is needed for what was not done, workers too",
+            file=sys.stderr,
+        )
         return 130
     return 0
+
+
+def _named(text: str) -> str:
+    if not text.strip() or text.startswith("-"):
+        raise argparse.ArgumentTypeError("the name of an image is needed")
+    return text
 
 
 def _count(text: str) -> int:

@@ -1,5 +1,7 @@
 """Runs commands, and says which step is under way. A command is a list, no line for a shell."""
 
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +11,8 @@ LAST_LINES = 15  # of what a failed command said
 # Files that every command keeps open: so a lock that ends with them outlives us for as long as a
 # command does that we have begun, though we are killed.
 kept_open: set[int] = set()
+
+_interrupted = False
 
 
 class Failed(Exception):
@@ -20,8 +24,33 @@ class CommandFailed(Failed):
 
     def __init__(self, command: Sequence[str], code: int, said: str) -> None:
         self.said = said.strip()
-        lines = "\n  ".join(self.said.splitlines()[-LAST_LINES:])
-        super().__init__(f"{' '.join(command)} ended with {code}:\n  {lines}")
+        lines = "\n  ".join(["", *self.said.splitlines()[-LAST_LINES:]])
+        super().__init__(f"{_shown(command)} ended with {code}:{lines}")
+
+
+def _shown(command: Sequence[str]) -> str:
+    """As one would say it: without the options that each call of Compose has."""
+    return re.sub(r"^(docker compose) --ansi .*\.yaml ", r"\1 … ", " ".join(command))
+
+
+def finish_commands() -> None:
+    """From now on Ctrl-C ends us between two commands: none is left half done."""
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(*_: object) -> None:
+    global _interrupted
+    if _interrupted:
+        raise KeyboardInterrupt
+    _interrupted = True
+    print("… stops when this command has ended (again: at once)", file=sys.stderr)
+
+
+def _stop_if_interrupted() -> None:
+    global _interrupted
+    if _interrupted:
+        _interrupted = False  # what cleans up has its time
+        raise KeyboardInterrupt
 
 
 def run(
@@ -33,6 +62,7 @@ def run(
 ) -> str:
     """What a command printed. Raises CommandFailed, and Failed if there is no such program or it
     takes longer than `timeout` seconds."""
+    _stop_if_interrupted()
     try:
         ended = subprocess.run(  # noqa: S603
             command,
@@ -41,11 +71,12 @@ def run(
             capture_output=True,
             timeout=timeout,
             pass_fds=tuple(kept_open),
+            start_new_session=True,
         )
     except FileNotFoundError:
         raise Failed(f"{command[0]} is not installed here, or not in PATH") from None
     except subprocess.TimeoutExpired:
-        raise Failed(f"{' '.join(command)} took longer than {timeout:.0f} s") from None
+        raise Failed(f"{_shown(command)} took longer than {timeout:.0f} s") from None
     out = ended.stdout.decode(errors="replace")
     if ended.returncode:
         raise CommandFailed(command, ended.returncode, out + ended.stderr.decode(errors="replace"))
@@ -54,8 +85,9 @@ def run(
 
 def show(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
     """A command that may take long: what it says is passed on as it comes, and it has all the time
-    that it needs. Raises CommandFailed, with the last lines once more."""
-    said = []
+    that it needs. Raises CommandFailed."""
+    _stop_if_interrupted()
+    said = ""
     with subprocess.Popen(  # noqa: S603
         command,
         env=env,
@@ -63,13 +95,14 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=tuple(kept_open),
+        start_new_session=True,
     ) as running:
         assert running.stdout is not None
         for line in running.stdout:
-            said.append(line.decode(errors="replace"))
-            print(f"  {said[-1].rstrip()}", flush=True)
+            said = line.decode(errors="replace").rstrip()
+            print(f"  {said}", flush=True)
     if running.returncode:
-        raise CommandFailed(command, running.returncode, "".join(said))
+        raise CommandFailed(command, running.returncode, said)
 
 
 def succeeds(command: Sequence[str]) -> bool:

@@ -3,7 +3,9 @@
 import json
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy import smoke
 from deploy.docker.stack import COLOURS, NGINX_IMAGE, Image, Stack
@@ -59,7 +61,9 @@ def find_image(name: str) -> Image:
             run(["docker", "pull", "--quiet", name], timeout=PULL_WITHIN)
         except CommandFailed as error:
             if not here:
-                raise Failed(f"the image {name} is not there: {error.said}") from None
+                raise Failed(
+                    f"the image {name} is neither here nor can it be pulled: {error.said}"
+                ) from None
             print(f"  not pulled, the host's own is taken: {error.said}", flush=True)
     about = "{{.Architecture}} {{.Id}}"
     made_for, id = run(["docker", "image", "inspect", "--format", about, name]).split()
@@ -83,16 +87,65 @@ def _version(id: str) -> str:
 
 def images(stack: Stack) -> dict[str, Image]:
     """Of each colour that has containers, running or kept."""
-    found = {}
-    for colour in COLOURS:
-        if ids := run(stack.containers(f"web-{colour}")).split():
-            about = '{{.Image}} {{index .Config.Labels "released-as"}}'
-            id, _, name = (
-                run(["docker", "inspect", "--format", about, ids[0]]).strip().partition(" ")
-            )
-            name = name or id.removeprefix("sha256:")[:12]  # started by hand
-            found[colour] = Image(name, id, _version(id))
-    return found
+    found = {colour: image(stack, f"web-{colour}") for colour in COLOURS}
+    return {colour: each for colour, each in found.items() if each}
+
+
+def image(
+    stack: Stack, service: str, known: Mapping[str, Image] = MappingProxyType({})
+) -> Image | None:
+    """Of a service's containers, by the name that it was released as."""
+    ids = run(stack.containers(service)).split()
+    if not ids:
+        return None
+    about = '{{.Image}} {{index .Config.Labels "released-as"}}'
+    id, _, name = run(["docker", "inspect", "--format", about, ids[0]]).strip().partition(" ")
+    names = [each.name for each in known.values() if each.id == id]
+    short = id.removeprefix("sha256:")[:12]  # of one that was started by hand
+    return Image(name or next(iter(names), short), id, _version(id))
+
+
+def count(stack: Stack, colour: str) -> int:
+    """How many containers of a colour run, at least one."""
+    return max(1, len(run(stack.containers(f"web-{colour}", running=True)).split()))
+
+
+def remember(stack: Stack, colour: str, containers: list[str]) -> None:
+    """Which containers of a colour have passed all tests."""
+    given = "".join(f"{container}\n" for container in containers).encode()
+    run(stack.in_lock("sh", "-c", f"cat >/edge/served-{colour}"), given=given)
+
+
+def is_kept(stack: Stack, colour: str) -> bool:
+    """Whether a colour is there as it has served: something to go back to."""
+    kept = run(stack.containers(f"web-{colour}")).split()
+    path = f"/edge/served-{colour}"
+    script = f"test ! -e {path} || cat {path}"
+    look = stack.in_lock("sh", "-c", script) if stack.hand else stack.look(script)
+    return bool(kept) and set(kept) == set(run(look).split())
+
+
+def remove(stack: Stack, colour: str) -> None:
+    """The containers of the idle colour."""
+    if ids := run(stack.containers(f"web-{colour}")).split():
+        run(["docker", "rm", "--force", *ids])
+
+
+def tidy(stack: Stack, service: str) -> None:
+    """Remove what does not run: if Compose was killed while it replaced a container, the name of
+    the half-made one is in its way."""
+    running = set(run(stack.containers(service, running=True)).split())
+    if ids := [id for id in run(stack.containers(service)).split() if id not in running]:
+        run(["docker", "rm", "--force", *ids])
+
+
+def warn_of_connections(containers: list[str]) -> None:
+    """If the database does not allow so many containers of web, old and new."""
+    count = ("connections", "--web", str(len(containers)))
+    try:
+        run(["docker", "exec", containers[0], "python", "-m", "service", *count])
+    except CommandFailed as error:
+        print(f"  connections to the database: {error.said.splitlines()[-1]}", flush=True)
 
 
 def ready(stack: Stack, service: str, wait: int) -> list[str]:

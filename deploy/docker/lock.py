@@ -81,19 +81,30 @@ def logged(stack: Stack, verb: str, image: str, colour: str) -> Iterator[None]:
         yield
         result = "ok"
     except Failed as failure:
-        result = str(failure).splitlines()[0]
+        result = _cause(failure)
         raise
     finally:
         quietly(_append(stack), given=_line(about, result, time.monotonic() - start))
 
 
 def entries(text: str) -> list[dict[str, Any]]:
-    """The lines of the log: at, who, what, image, colour, result, seconds."""
-    found = []
+    """The lines of the log: at, who, what, image, colour, result, seconds. One that says `begun`
+    is left out if the one of its end follows."""
+    found: list[dict[str, Any]] = []
     for line in text.splitlines():
         with suppress(ValueError):  # torn: the disk was full, or the power was cut
-            found.append(json.loads(line))
+            entry = json.loads(line)
+            if found and found[-1]["result"] == "begun" and entry["result"] != "begun":
+                found.pop()
+            found.append(entry)
     return found
+
+
+def _cause(failure: Failed) -> str:
+    """In one line: what a command said last, or what we say first."""
+    if isinstance(failure, CommandFailed) and failure.said:
+        return failure.said.splitlines()[-1].strip()
+    return str(failure).splitlines()[0]
 
 
 def _append(stack: Stack) -> list[str]:

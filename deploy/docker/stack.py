@@ -113,11 +113,14 @@ class Stack:
 
     def start(self, colour: str, replicas: int) -> list[str]:
         service = f"web-{colour}"
-        options = ("--detach", "--no-build", "--no-deps", "--force-recreate")
+        options = ("--detach", "--no-build", "--no-deps")
         return self.compose("up", *options, "--scale", f"{service}={replicas}", service)
 
-    def start_again(self, containers: Sequence[str]) -> list[str]:
-        return ["docker", "start", *containers]
+    def start_again(self, colour: str, replicas: int) -> list[str]:
+        """The containers as they were, and more of them if more are wanted."""
+        service = f"web-{colour}"
+        options = ("--detach", "--no-build", "--no-deps", "--no-recreate")
+        return self.compose("up", *options, "--scale", f"{service}={replicas}", service)
 
     def stop(self, colour: str) -> list[str]:
         """Within stop_grace_period, what is under way is finished; the containers stay."""

@@ -26,7 +26,7 @@ COMPOSE = (
         (STACK.migrate(), f"{COMPOSE} run --rm --no-deps --no-TTY migrate"),
         (
             STACK.start("green", 3),
-            f"{COMPOSE} up --detach --no-build --no-deps --force-recreate"
+            f"{COMPOSE} up --detach --no-build --no-deps"
             " --scale web-green=3 web-green",
         ),
         (
@@ -111,7 +111,7 @@ def stand_in(path: Path, script: str) -> None:
         ),
         (
             'case "$*" in *shop:1) echo denied >&2; exit 1;; *) echo 27.0.1;; esac',
-            "the image shop:1 is not there: denied",
+            "the image shop:1 is neither here nor can it be pulled: denied",
         ),
         (
             'case "$*" in *Architecture*) echo arm64 id;; *Server.Arch*) echo amd64;;'

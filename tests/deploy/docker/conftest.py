@@ -11,7 +11,7 @@ import pytest
 
 from service.settings import ROOT
 from tests.chaos.load import Outcome, failed
-from tests.deploy.docker.site import STAND_INS, Host, call, docker, have
+from tests.deploy.docker.site import IMAGES, STAND_INS, Host, call, docker, have
 from tests.ports import free_port
 
 ROWS: list[str] = []
@@ -75,6 +75,22 @@ def record() -> Record:
         )
 
     return add
+
+
+@pytest.fixture(scope="session")
+def newer_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which `docker compose` is Debian testing's: that of the engine here may
+    be an old one, and what they print differs."""
+    folder = tmp_path_factory.mktemp("docker") / "cli-plugins"
+    folder.mkdir()
+    docker("build", "--quiet", "--tag", "slipway-tests:compose", str(IMAGES / "compose"))
+    id = docker("create", "slipway-tests:compose").strip()
+    try:
+        plugin = "/usr/libexec/docker/cli-plugins/docker-compose"
+        docker("cp", f"{id}:{plugin}", str(folder))
+    finally:
+        docker("rm", id)
+    return {"DOCKER_CONFIG": str(folder.parent)}
 
 
 @pytest.fixture(scope="session")

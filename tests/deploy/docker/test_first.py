@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,13 +23,15 @@ Build = Callable[[str], str]
 def test_a_first_release_that_fails_is_in_nobody_s_way(host: Host, images: Build) -> None:
     """Each thing that can be wrong on a new host is said, and mending it is all there is to do."""
     image = images("first")
-    assert host.deploy("status").stderr.startswith("failed: nothing serves yet")
+    said = host.deploy("status")
+    assert f"project {host.stack.project}" in said.stdout
+    assert said.stderr.startswith("failed: nothing serves under this name (COMPOSE_PROJECT_NAME)")
     secret = host.folder / "secrets" / "service" / "jwt_secret"
     kept = secret.read_text()
     secret.unlink()
     ended = host.deploy("release", image)
     assert ended.returncode == 1
-    assert "JWT_SECRET_FILE" in ended.stderr
+    assert "JWT_SECRET_FILE" in ended.stdout
     assert "Nothing serves yet." in ended.stderr
     secret.write_text(kept)
 
@@ -97,3 +100,14 @@ def test_a_release_from_elsewhere_by_ssh(
     assert "slipway:by-ssh serves" in ended.stdout, ended.stderr
     assert host.serving() == "remote"
     assert (tmp_path / "used").read_text().count("x") > 20
+
+
+def test_with_a_newer_compose(host: Host, images: Build, newer_compose: dict[str, str]) -> None:
+    said = docker("compose", "version", "--short", **newer_compose)
+    assert tuple(map(int, re.findall(r"\d+", said)[:2])) >= (2, 40)
+    for version in ("newer-1", "newer-2"):
+        ended = host.deploy("release", images(version), **newer_compose)
+        assert f"slipway:{version} serves" in ended.stdout, ended.stderr
+        assert host.serving() == version
+    ended = host.deploy("rollback", **newer_compose)
+    assert "slipway:newer-1 serves" in ended.stdout, ended.stderr

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from deploy.docker.stack import other
+from deploy.docker.stack import NGINX_IMAGE, other
 from service.settings import environment
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic
@@ -75,6 +75,7 @@ def test_three_releases_and_a_rollback_fail_no_request_and_lose_no_job(
             assert released.serving() == version
         ended = released.deploy("rollback")
         assert f"slipway:v2 serves, as {other(colour)}" in ended.stdout, ended.stderr
+        assert released.deploy("rollback").returncode == 1  # v3 was gone back from
         assert released.serving() == "v2"
     assert failed(load.outcomes) == []
     assert {outcome.status for outcome in load.outcomes} <= {200, 201}
@@ -154,10 +155,10 @@ def test_a_broken_release_leaves_the_old_one_serving(
         ended = released.deploy("release", "--wait", "10", tag)
     assert (ended.returncode, failed(load.outcomes)) == (1, [])
     assert why in ended.stderr, ended.stderr
-    assert "goes on serving" in ended.stderr
+    assert f"serves, as {colour}." in ended.stderr
     assert (released.serving(), serving_colour(released)) == (before, colour)
     last = released.deploy("status").stdout.splitlines()[-1]
-    assert tag in last and not last.endswith(" ok")
+    assert tag in last and not last.endswith((" ok", " begun"))
 
 
 STEPS = [
@@ -248,7 +249,7 @@ def test_a_release_that_fails_behind_nginx_only_is_switched_back(
         ended = released.deploy("release", tag)
     assert (ended.returncode, failed(load.outcomes)) == (1, [])
     assert f"→ switch back to {colour}" in ended.stdout
-    assert "goes on serving" in ended.stderr
+    assert f"serves, as {colour}." in ended.stderr
     assert (released.serving(), serving_colour(released)) == (before, colour)
     # The other colour has never served: it is nothing to go back to.
     refused = released.deploy("rollback")
@@ -272,18 +273,109 @@ def image_of(host: Host, service: str) -> list[str]:
     return docker("inspect", "-f", "{{.Image}}", *ids).split()
 
 
+def test_what_was_done_by_hand_is_in_nobody_s_way(released: Host) -> None:
+    """A container of `compose run` that was left, and a worker that was started again."""
+    tag, colour = f"slipway:{released.serving()}", serving_colour(released)
+    images = {"BLUE_IMAGE": tag, "GREEN_IMAGE": tag}
+    by_hand = released.stack.compose("run", "-T", "--no-deps", f"web-{other(colour)}", "true")
+    docker(*by_hand[1:], **released.environment, **images)
+    (worker,) = released.compose("ps", "-q", "worker").split()
+    docker("exec", worker, "python", "-c", "import os, signal; os.kill(1, signal.SIGTERM)")
+    count = ("inspect", "-f", "{{.RestartCount}}{{.State.Running}}", worker)
+    until(lambda: docker(*count).strip() == "1true", seconds=60)
+    ended = released.deploy("release", tag)
+    assert f"{tag} serves" in ended.stdout, ended.stderr
+    assert released.compose("ps", "-q", "worker").split() != [worker]
+    assert released.deploy("rollback").returncode == 0
+
+
+def test_what_runs_is_believed_and_not_the_file(released: Host, record: Record) -> None:
+    """As after a kill between file and reload, and somebody who tidied up since."""
+    idle = other(serving_colour(released))
+    script = (
+        "cd /edge && cp -r $(readlink current) 1-by-hand && ln -sfn 1-by-hand current"
+        f" && sed -i s/web-{other(idle)}/web-{idle}/ current/servers.conf"
+    )
+    released.compose("stop", f"web-{idle}")
+    volume = ("--volume", f"{released.stack.volume}:/edge")
+    docker("run", "--rm", "--user", "0", *volume, "--entrypoint", "sh", NGINX_IMAGE, "-c", script)
+    said = released.deploy("status")
+    assert (said.returncode, f"nothing serves: web-{idle}" in said.stderr) == (1, True)
+    with load_on(
+        released, "a release where the file names a colour that is stopped", record
+    ) as load:
+        ended = released.deploy("release", "slipway:v1")
+        assert f"slipway:v1 serves, as {idle}" in ended.stdout, ended.stderr
+    assert failed(load.outcomes) == []
+
+
+def test_who_has_lost_the_lock_goes_no_further(released: Host, record: Record) -> None:
+    before = released.serving()
+    with load_on(released, "a release whose lock is taken away", record) as load:
+        lost = released.started("release", "slipway:v2")
+        assert lost.stdout is not None
+        for line in lost.stdout:
+            if line.startswith("→ wait until"):
+                docker("rm", "--force", released.stack.lock)
+                break
+        with lost.stdout as rest:
+            assert "No such container" in rest.read()
+        assert lost.wait() == 1
+        assert released.serving() == before
+        ended = released.deploy("release", "slipway:v3")
+        assert ended.returncode == 0, ended.stderr
+    assert failed(load.outcomes) == []
+
+
+def test_that_nginx_is_down_is_said(released: Host) -> None:
+    released.compose("stop", "nginx")
+    said = released.deploy("status")
+    assert (said.returncode, "nginx does not run" in said.stderr) == (1, True)
+    ended = released.deploy("release", "slipway:v1")
+    assert ended.returncode == 0, ended.stderr
+    assert released.serving() == "v1"
+
+
 def test_on_a_host_too_nothing_runs_with_more_than_it_needs(released: Host) -> None:
     ids = released.compose("ps", "-q").split()
     assert_hardened(ids)
     assert published(ids) == {"0.0.0.0 80/tcp", "0.0.0.0 443/tcp"}
     assert released.sql("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == [["f"]]
     # No secret in what Docker shows of a container; Redis asks for its password.
-    shown = docker("inspect", *ids) + docker("top", ids[0])
+    shown = docker("inspect", *ids) + "".join(docker("top", each) for each in ids)
     secrets = [path.read_text().strip() for path in released.folder.glob("secrets/*/*")]
     assert len(secrets) == 6
     assert [secret for secret in secrets if secret in shown] == []
     said = released.compose("exec", "-T", "redis", "redis-cli", "-e", "dbsize", check=False)
     assert "NOAUTH" in said
+
+
+def test_ctrl_c_leaves_nothing_half_done(released: Host, record: Record) -> None:
+    """Where it hurts most: while the workers are replaced."""
+    with load_on(released, "a release that is interrupted at its workers", record) as load:
+        stopped = released.started("release", "slipway:v1")
+        assert stopped.stdout is not None
+        for line in stopped.stdout:
+            if line.startswith("→ workers"):
+                time.sleep(1)
+                stopped.send_signal(signal.SIGINT)
+                break
+        with stopped.stdout as rest:
+            assert "What serves goes on" in rest.read()
+        assert stopped.wait() == 130
+        said = released.deploy("status").stdout
+        assert re.search(r"^worker +slipway:v1 +v1 +running/", said, re.M), said
+        assert re.search(r"^scheduler +slipway:v1 +v1 +running/", said, re.M), said
+    assert failed(load.outcomes) == []
+
+
+def test_as_many_containers_as_serve_are_started(released: Host) -> None:
+    assert released.deploy("release", "--replicas", "2", "slipway:v1").returncode == 0
+    for words in (["release", "slipway:v2"], ["rollback"]):
+        ended = released.deploy(*words)
+        assert ended.returncode == 0, ended.stderr
+        assert len(released.compose("ps", "-q", f"web-{serving_colour(released)}").split()) == 2
+    assert released.deploy("release", "--replicas", "1", "slipway:v1").returncode == 0
 
 
 def test_two_at_once_are_refused_by_name(released: Host) -> None:
@@ -305,7 +397,7 @@ def test_an_image_that_is_not_there_changes_nothing(released: Host) -> None:
     before = released.serving()
     ended = released.deploy("release", "slipway:never-built")
     assert ended.returncode == 1
-    assert "the image slipway:never-built is not there" in ended.stderr
+    assert "slipway:never-built is neither here nor can it be pulled" in ended.stderr
     assert released.serving() == before
 
 
