@@ -26,8 +26,7 @@ COMPOSE = (
         (STACK.migrate(), f"{COMPOSE} run --rm --no-deps --no-TTY migrate"),
         (
             STACK.start("green", 3),
-            f"{COMPOSE} up --detach --no-build --no-deps"
-            " --scale web-green=3 web-green",
+            f"{COMPOSE} up --detach --no-build --no-deps --scale web-green=3 web-green",
         ),
         (
             STACK.stateful(),

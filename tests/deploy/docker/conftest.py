@@ -5,7 +5,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -97,18 +96,6 @@ def newer_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> dic
 def figure() -> Figure:
     """Takes a line for below the table."""
     return FIGURES.append
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of pytest-xdist hands its lines on."""
-    if found := getattr(session.config, "workeroutput", None):
-        found |= {"rows": ROWS, "figures": FIGURES}
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    ROWS.extend(node.workeroutput["rows"])
-    FIGURES.extend(node.workeroutput["figures"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -152,7 +152,8 @@ def test_a_broken_release_leaves_the_old_one_serving(
     tag = broken(how.replace(" ", "-"), line)
     before, colour = released.serving(), serving_colour(released)
     with load_on(released, f"a broken release: {how}", record) as load:
-        ended = released.deploy("release", "--wait", "10", tag)
+        wait = ["--wait", "10"] if "after 10 s" in why else []
+        ended = released.deploy("release", *wait, tag)
     assert (ended.returncode, failed(load.outcomes)) == (1, [])
     assert why in ended.stderr, ended.stderr
     assert f"serves, as {colour}." in ended.stderr

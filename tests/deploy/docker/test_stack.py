@@ -142,6 +142,13 @@ def test_answers_are_compressed(laptop: Laptop) -> None:
 
 def test_of_three_the_one_that_is_killed_is_not_missed(laptop: Laptop, record: Record) -> None:
     laptop.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "web=3")
+    try:
+        kill_one_of_three(laptop, record)
+    finally:
+        laptop.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "web=1")
+
+
+def kill_one_of_three(laptop: Laptop, record: Record) -> None:
     with load_on(laptop, "docker kill of one web of three", record) as load:
         victim = laptop.container("web")
         docker("kill", victim)
@@ -155,7 +162,6 @@ def test_of_three_the_one_that_is_killed_is_not_missed(laptop: Laptop, record: R
     assert not [each for each in lost if each.startswith("GET")]
     names = set(re.findall(r'"upstream":"([\d.]+):', laptop.compose("logs", "nginx")))
     assert len(names) >= 3
-    laptop.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "web=1")
 
 
 def health(container: str) -> str:
