@@ -142,7 +142,7 @@ async function signIn() {
 }
 
 function refusal(response, problem) {
-  if (response.status === 401) return "There is no such account. Make the demo data: python -m service seed";
+  if (response.status === 401) return "There is no such account. Make the demo data: python -m service seed (in Docker: docker compose exec web python -m service seed)";
   const wait = response.headers.get("Retry-After");
   return problem.detail + (wait ? ` Try again in ${duration(Number(wait))}.` : "");
 }
