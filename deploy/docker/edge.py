@@ -44,7 +44,10 @@ def parse(text: str) -> Configuration | None:
     servers = re.findall(r"server web-(\w+):.*?( down)?;", text)
     serving = [colour for colour, down in servers if not down]
     if len(serving) != 1:
-        raise Failed(f"nginx's configuration in the volume names no colour: {text!r}")
+        raise Failed(
+            "the configuration of nginx in the volume names no colour (a full disk, a power cut?)."
+            f" Remove the link `current` from the volume, then release: {text!r}"
+        )
     return Configuration(text.split()[0], serving[0], len(servers) > 1)
 
 

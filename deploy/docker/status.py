@@ -36,7 +36,7 @@ def status(stack: Stack) -> None:
 def what_serves(stack: Stack) -> str:
     """For who was told of a failure."""
     try:
-        now = edge.current(stack)
+        now = edge.parse(run(stack.look(edge.LOOK)))  # the lock may be lost
         if now is None:
             return "Nothing serves yet."
         if edge.container(stack) is None:
