@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "stopped. What serves goes on; `status` says what that is. The next release or"
-            " rollback finds its way from here, and is needed for what was not done, workers too",
+            "stopped. What serves goes on; `status` says what that is. The next release finds its"
+            " way from here, and is needed for what was not done, workers too",
             file=sys.stderr,
         )
         return 130

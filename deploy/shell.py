@@ -1,10 +1,13 @@
 """Runs commands, and says which step is under way. A command is a list, no line for a shell."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TextIO
 
 LAST_LINES = 15  # of what a failed command said
 
@@ -13,6 +16,7 @@ LAST_LINES = 15  # of what a failed command said
 kept_open: set[int] = set()
 
 _interrupted = False
+_deferred = 0  # how many `uninterrupted` we are in
 
 
 class Failed(Exception):
@@ -40,17 +44,38 @@ def finish_commands() -> None:
 
 def _interrupt(*_: object) -> None:
     global _interrupted
-    if _interrupted:
+    if _interrupted and not _deferred:
+        _interrupted = False
         raise KeyboardInterrupt
     _interrupted = True
-    print("… stops when this command has ended (again: at once)", file=sys.stderr)
+    say("… stops when this has ended (again: at once)", sys.stderr)
 
 
 def _stop_if_interrupted() -> None:
     global _interrupted
-    if _interrupted:
-        _interrupted = False  # what cleans up has its time
+    if _interrupted and not _deferred:
+        _interrupted = False
         raise KeyboardInterrupt
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """For what must be done whoever presses what: to switch back, to clean up, to write down."""
+    global _deferred
+    _deferred += 1
+    try:
+        yield
+    finally:
+        _deferred -= 1
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line. Who reads may be gone (`… | tee log`): that is no reason to break off."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run(
@@ -100,7 +125,7 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Non
         assert running.stdout is not None
         for line in running.stdout:
             said = line.decode(errors="replace").rstrip()
-            print(f"  {said}", flush=True)
+            say(f"  {said}")
     if running.returncode:
         raise CommandFailed(command, running.returncode, said)
 
@@ -118,9 +143,9 @@ def quietly(command: Sequence[str], given: bytes | None = None) -> None:
     try:
         run(command, given=given)
     except Failed as failure:
-        print(f"  also failed: {failure}", file=sys.stderr)
+        say(f"  also failed: {failure}", sys.stderr)
 
 
 def step(text: str) -> None:
     """Say what is done now: a release takes a while, and who waits wants to know what for."""
-    print(f"→ {text}", flush=True)
+    say(f"→ {text}")

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deploy.docker.host import last_words
 from deploy.docker.stack import Stack, other, servers_conf
 from deploy.shell import CommandFailed, Failed, run
 from service.settings import ROOT
@@ -46,7 +47,7 @@ def parse(text: str) -> Configuration | None:
     if len(serving) != 1:
         raise Failed(
             "the configuration of nginx in the volume names no colour (a full disk, a power cut?)."
-            f" Remove the link `current` from the volume, then release: {text!r}"
+            f" Stop nginx, remove the link `current` from the volume, then release: {text!r}"
         )
     return Configuration(text.split()[0], serving[0], len(servers) > 1)
 
@@ -60,12 +61,19 @@ def settle(stack: Stack) -> Configuration | None:
     """What serves, with nginx at rest: a release may have been broken off between the change of a
     file and the reload, or before all requests of the colour that went were finished."""
     now = current(stack)
-    if now is None or container(stack) is None:
+    if container(stack) is None:
         return now
-    name = now.name
-    if not _runs(stack, now.colour) and _runs(stack, other(now.colour)):
-        # Turned to in the file only, or stopped since. What runs is what serves.
-        name = write(stack, other(now.colour))
+    if now is None:
+        raise Failed(
+            "nginx runs, and its configuration is gone: stop it (docker compose … stop nginx),"
+            " then release"
+        )
+    name, back = now.name, other(now.colour)
+    # Turned to in the file only, or not tested behind nginx, or stopped since: what has served
+    # and runs is what serves.
+    doubtful = (now.turning and not is_kept(stack, now.colour)) or not _runs(stack, now.colour)
+    if doubtful and is_kept(stack, back) and _runs(stack, back):
+        name = write(stack, back)
     elif now.turning:
         name = write(stack, now.colour)
     turn_to(stack, name)
@@ -75,6 +83,21 @@ def settle(stack: Stack) -> Configuration | None:
 
 def _runs(stack: Stack, colour: str) -> bool:
     return bool(run(stack.containers(f"web-{colour}", running=True)).strip())
+
+
+def remember(stack: Stack, colour: str, containers: list[str]) -> None:
+    """Which containers of a colour have passed all tests."""
+    given = "".join(f"{container}\n" for container in containers).encode()
+    run(stack.in_lock("sh", "-c", f"cat >/edge/served-{colour}"), given=given)
+
+
+def is_kept(stack: Stack, colour: str) -> bool:
+    """Whether a colour is there as it has served: something to go back to."""
+    kept = run(stack.containers(f"web-{colour}")).split()
+    path = f"/edge/served-{colour}"
+    script = f"test ! -e {path} || cat {path}"
+    look = stack.in_lock("sh", "-c", script) if stack.hand else stack.look(script)
+    return bool(kept) and set(kept) == set(run(look).split())
 
 
 def write(stack: Stack, colour: str, idle: str | None = None) -> str:
@@ -100,7 +123,7 @@ def turn_to(stack: Stack, name: str) -> None:
     run(stack.nginx_reload(nginx))
     while not (now := _workers(stack, nginx)) or now & before:
         if time.monotonic() > deadline:
-            said = run(stack.last_words("nginx"))
+            said = last_words(stack, "nginx")
             raise Failed(f"nginx did not take its new configuration. It said last:\n{said}")
         time.sleep(0.1)
 

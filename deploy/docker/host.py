@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from deploy import smoke
 from deploy.docker.stack import COLOURS, NGINX_IMAGE, Image, Stack
-from deploy.shell import CommandFailed, Failed, run, step, succeeds
+from deploy.shell import CommandFailed, Failed, run, say, step, succeeds
 from service.settings import ROOT, environment
 
 # `start_interval` of a health check needs this engine; `!override` and `--wait` this Compose.
@@ -64,13 +64,14 @@ def find_image(name: str) -> Image:
                 raise Failed(
                     f"the image {name} is neither here nor can it be pulled: {error.said}"
                 ) from None
-            print(f"  not pulled, the host's own is taken: {error.said}", flush=True)
+            say(f"  not pulled, the host's own is taken: {error.said}")
     about = "{{.Architecture}} {{.Id}}"
     made_for, id = run(["docker", "image", "inspect", "--format", about, name]).split()
     host = run(["docker", "version", "--format", "{{.Server.Arch}}"]).strip()
     if made_for != host:
         raise Failed(f"{name} is for {made_for}, the host is {host}: docker build --platform")
-    return Image(name, id, _version(id))
+    variables = run(["docker", "image", "inspect", "--format", "{{json .Config.Env}}", id])
+    return Image(name, id, _version(json.loads(variables)))
 
 
 def _has_registry(name: str) -> bool:
@@ -79,9 +80,8 @@ def _has_registry(name: str) -> bool:
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
-def _version(id: str) -> str:
-    variables = run(["docker", "image", "inspect", "--format", "{{json .Config.Env}}", id])
-    given: dict[str, str] = dict(each.partition("=")[::2] for each in json.loads(variables))
+def _version(variables: list[str]) -> str:
+    given = dict(each.partition("=")[::2] for each in variables)
     return given.get("COMMIT_SHA", "unknown")
 
 
@@ -98,31 +98,19 @@ def image(
     ids = run(stack.containers(service)).split()
     if not ids:
         return None
-    about = '{{.Image}} {{index .Config.Labels "released-as"}}'
-    id, _, name = run(["docker", "inspect", "--format", about, ids[0]]).strip().partition(" ")
+    # All of it from the container: its image may have been removed by force.
+    about = '{{.Image}} {{json .Config.Env}} {{index .Config.Labels "released-as"}}'
+    id, _, rest = run(["docker", "inspect", "--format", about, ids[0]]).strip().partition(" ")
+    variables, end = json.JSONDecoder().raw_decode(rest)
+    name = rest[end:].strip()
     names = [each.name for each in known.values() if each.id == id]
     short = id.removeprefix("sha256:")[:12]  # of one that was started by hand
-    return Image(name or next(iter(names), short), id, _version(id))
+    return Image(name or next(iter(names), short), id, _version(variables))
 
 
 def count(stack: Stack, colour: str) -> int:
     """How many containers of a colour run, at least one."""
     return max(1, len(run(stack.containers(f"web-{colour}", running=True)).split()))
-
-
-def remember(stack: Stack, colour: str, containers: list[str]) -> None:
-    """Which containers of a colour have passed all tests."""
-    given = "".join(f"{container}\n" for container in containers).encode()
-    run(stack.in_lock("sh", "-c", f"cat >/edge/served-{colour}"), given=given)
-
-
-def is_kept(stack: Stack, colour: str) -> bool:
-    """Whether a colour is there as it has served: something to go back to."""
-    kept = run(stack.containers(f"web-{colour}")).split()
-    path = f"/edge/served-{colour}"
-    script = f"test ! -e {path} || cat {path}"
-    look = stack.in_lock("sh", "-c", script) if stack.hand else stack.look(script)
-    return bool(kept) and set(kept) == set(run(look).split())
 
 
 def remove(stack: Stack, colour: str) -> None:
@@ -144,8 +132,9 @@ def warn_of_connections(containers: list[str]) -> None:
     count = ("connections", "--web", str(len(containers)))
     try:
         run(["docker", "exec", containers[0], "python", "-m", "service", *count])
-    except CommandFailed as error:
-        print(f"  connections to the database: {error.said.splitlines()[-1]}", flush=True)
+    except Failed as failure:
+        said = failure.said if isinstance(failure, CommandFailed) else ""
+        say(f"  connections to the database: {(said.splitlines() or ['not counted'])[-1]}")
 
 
 def ready(stack: Stack, service: str, wait: int) -> list[str]:
@@ -159,7 +148,7 @@ def ready(stack: Stack, service: str, wait: int) -> list[str]:
         broken = any(map(_is_broken, states))
         if broken or time.monotonic() > deadline:
             why = "does not run" if broken else f"is not ready after {wait} s"
-            said = run(stack.last_words(service)).strip()
+            said = last_words(stack, service)
             raise Failed(f"{service} {why} ({', '.join(states)}). It said last:\n{said}")
         time.sleep(0.25)
 
@@ -179,6 +168,14 @@ def _states(stack: Stack, containers: list[str]) -> list[str]:
     return run(stack.states(containers)).split() if containers else []
 
 
+def last_words(stack: Stack, service: str) -> str:
+    """For a message, which must come though this fails."""
+    try:
+        return run(stack.last_words(service)).strip()
+    except Failed as failure:
+        return f"(its log cannot be read: {failure})"
+
+
 def is_well(state: str) -> bool:
     return state.startswith("running/healthy/")
 
@@ -195,4 +192,4 @@ def check(stack: Stack, container: str, url: str, version: str) -> None:
         said = run(stack.smoke(container, url, version), given=program)
     except CommandFailed as error:
         raise Failed(f"the smoke test failed:\n{error.said}") from None
-    print("  " + "\n  ".join(said.strip().splitlines()), flush=True)
+    say("  " + "\n  ".join(said.strip().splitlines()))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deploy.docker.stack import Stack
-from deploy.shell import CommandFailed, Failed, kept_open, quietly, run
+from deploy.shell import CommandFailed, Failed, kept_open, quietly, run, uninterrupted
 
 LOCK_WITHIN = 30  # seconds
 LOG = "/edge/releases.jsonl"
@@ -51,11 +51,8 @@ def locked(stack: Stack) -> Iterator[Stack]:
 
 
 def _end(holding: subprocess.Popen[bytes]) -> None:
-    try:
+    with suppress(subprocess.TimeoutExpired):  # a command of ours goes on, and has the lock
         holding.wait(LOCK_WITHIN)
-    except subprocess.TimeoutExpired:
-        holding.kill()
-        holding.wait()
 
 
 def holder(stack: Stack) -> str:
@@ -84,7 +81,8 @@ def logged(stack: Stack, verb: str, image: str, colour: str) -> Iterator[None]:
         result = _cause(failure)
         raise
     finally:
-        quietly(_append(stack), given=_line(about, result, time.monotonic() - start))
+        with uninterrupted():
+            quietly(_append(stack), given=_line(about, result, time.monotonic() - start))
 
 
 def entries(text: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from deploy.docker.lock import locked, logged
 from deploy.docker.stack import COLOURS, Image, Stack, other
 from deploy.docker.status import what_serves
 from deploy.docker.turn import Turn
-from deploy.shell import Failed, run, show, step
+from deploy.shell import Failed, run, say, show, step
 
 READY_WITHIN = 90  # seconds from the start of a colour
 ROLE = Path(__file__).parent / "role.sql"
@@ -33,7 +33,7 @@ def release(stack: Stack, name: str, replicas: int | None, wait: int) -> None:
         idle = other(now.colour) if now else COLOURS[0]
         found = host.images(stack)
         if now and now.colour in found and found[now.colour].id == image.id:
-            print(f"  {name} serves already: a rollback will find the same image", flush=True)
+            say(f"  {name} serves already: a rollback will find the same image")
         images = {**found, idle: image, "rest": image}
         count = replicas or host.count(stack, now.colour if now else idle)
         with _told(stack, "release", image, idle):
@@ -43,7 +43,7 @@ def release(stack: Stack, name: str, replicas: int | None, wait: int) -> None:
             step("migrate")
             show(stack.migrate(), env=stack.environment(images))
             step(f"start {idle}")
-            host.remember(stack, idle, [])
+            edge.remember(stack, idle, [])  # with the lock, or it fails here and removes nothing
             host.remove(stack, idle)
             run(stack.start(idle, count), env=stack.environment(images))
             Turn(stack, images, image, idle, now).run(wait)
@@ -57,7 +57,7 @@ def rollback(stack: Stack) -> None:
     with locked(stack) as stack, _explained(stack):
         now = edge.settle(stack)
         idle = other(now.colour) if now else COLOURS[0]
-        if now is None or not host.is_kept(stack, idle):
+        if now is None or not edge.is_kept(stack, idle):
             raise Failed(
                 "there is nothing to go back to: no other colour is kept that has served, or it"
                 " was gone back from. Any version comes back by a release of its image"
@@ -65,13 +65,15 @@ def rollback(stack: Stack) -> None:
         found = host.images(stack)
         images = {**found, "rest": found[idle]}
         with _told(stack, "rollback", found[idle], idle):
+            # Who calls for this has done with it: called again, it must not go back there.
+            edge.remember(stack, now.colour, [])
             step(f"start {idle} again")
+            run(stack.stop(idle))  # if it still runs, after a release that was broken off
             run(
                 stack.start_again(idle, host.count(stack, now.colour)),
                 env=stack.environment(images),
             )
             Turn(stack, images, found[idle], idle, now).run(READY_WITHIN)
-            host.remember(stack, now.colour, [])  # a second rollback is no way back to it
 
 
 @contextmanager
@@ -81,7 +83,7 @@ def _told(stack: Stack, verb: str, image: Image, colour: str) -> Iterator[None]:
     with logged(stack, verb, image.name, colour):
         yield
     seconds = time.monotonic() - start
-    print(f"{image.name} serves, as {colour}, after {seconds:.1f} s", flush=True)
+    say(f"{image.name} serves, as {colour}, after {seconds:.1f} s")
 
 
 @contextmanager

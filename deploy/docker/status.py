@@ -53,7 +53,7 @@ def _mark(stack: Stack, colour: str, now: edge.Configuration | None) -> str:
     states = host.states(stack, f"web-{colour}")
     if any(state.startswith("running") for state in states):
         return "unused"  # of a release that was broken off
-    return "kept" if host.is_kept(stack, colour) else "-"
+    return "kept" if edge.is_kept(stack, colour) else "-"
 
 
 def _line(stack: Stack, name: str, service: str, mark: str, image: Image | None) -> None:

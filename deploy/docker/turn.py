@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from deploy.docker import edge, host
 from deploy.docker.stack import Image, Stack
-from deploy.shell import Failed, quietly, run, step, succeeds
+from deploy.shell import Failed, quietly, run, say, step, succeeds, uninterrupted
 
 WORKERS_WITHIN = 60  # seconds
 
@@ -39,20 +39,21 @@ class Turn:
                 self._open(containers[0])
         except StillThere:
             raise
-        except Failed:
-            # Who has lost the lock stops nothing: it may be somebody else's by now.
-            if succeeds(stack.in_lock("true")):
-                quietly(stack.stop(colour))
+        except (Failed, KeyboardInterrupt):
+            with uninterrupted():
+                if self._is_ours():
+                    quietly(stack.stop(colour))
             raise
-        host.remember(stack, colour, containers)
+        edge.remember(stack, colour, containers)
         if self.now is not None:
             step(f"drain {self.now.colour}")
             alone = edge.write(stack, colour)
             edge.turn_to(stack, alone)
             edge.drain(stack)
+            edge.prune(stack, alone)  # with the lock, or it fails here and stops nothing
             run(stack.stop(self.now.colour))
-            edge.prune(stack, alone)
         step("workers")
+        run(stack.in_lock("true"))
         for service in ("worker", "scheduler"):
             host.tidy(stack, service)
         run(stack.replace_workers(), env=stack.environment(self.images))
@@ -65,15 +66,16 @@ class Turn:
             edge.turn_to(self.stack, edge.write(self.stack, self.colour, serves))
             step("smoke test through nginx")
             host.check(self.stack, container, "https://nginx", self.image.version)
-        except Failed as failure:
-            step(f"switch back to {serves}")
-            try:
-                edge.turn_to(self.stack, before)
-                edge.drain(self.stack)
-                edge.turn_to(self.stack, edge.write(self.stack, serves))
-            except Failed as another:
-                said = f"{failure}\nSwitching back failed too: {another}"
-                raise StillThere(said) from failure
+        except (Failed, KeyboardInterrupt) as failure:
+            with uninterrupted():
+                step(f"switch back to {serves}")
+                try:
+                    edge.turn_to(self.stack, before)
+                    edge.drain(self.stack)
+                    edge.turn_to(self.stack, edge.write(self.stack, serves))
+                except Failed as another:
+                    said = f"{failure}\nSwitching back failed too: {another}"
+                    raise StillThere(said) from failure
             raise
 
     def _open(self, container: str) -> None:
@@ -83,11 +85,19 @@ class Turn:
             run(self.stack.nginx_up(), env=self.stack.environment(self.images))
             step("smoke test through nginx")
             host.check(self.stack, container, "https://nginx", self.image.version)
-        except Failed as failure:
-            said = run(self.stack.last_words("nginx")).strip()
-            quietly(self.stack.nginx_stop())
-            edge.point(self.stack, self.now.name if self.now else None)
-            raise Failed(f"{failure}\nnginx said last:\n{said}") from failure
+        except (Failed, KeyboardInterrupt) as failure:
+            with uninterrupted():
+                said = host.last_words(self.stack, "nginx")
+                if self._is_ours():
+                    quietly(self.stack.nginx_stop())
+                    edge.point(self.stack, self.now.name if self.now else None)
+                    if self.now is not None:
+                        quietly(self.stack.nginx_up())
+            raise Failed(f"{failure or 'stopped'}\nnginx said last:\n{said}") from failure
+
+    def _is_ours(self) -> bool:
+        """Who has lost the lock stops nothing: it may be somebody else's by now."""
+        return succeeds(self.stack.in_lock("true"))
 
 
 def _wait_for_workers(stack: Stack) -> None:
@@ -98,4 +108,4 @@ def _wait_for_workers(stack: Stack) -> None:
         except Failed as failure:
             if not host.runs(stack, service):
                 raise Failed(f"web was switched, but {failure}") from None
-            print(f"  it runs, but {failure}", flush=True)
+            say(f"  it runs, but {failure}")

@@ -29,8 +29,10 @@ Build = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def released(host: Host, images: Build) -> Host:
-    """The host with its first release, v0."""
-    ended = host.deploy("release", images("v0"))
+    """The host with its first release, v0, and the images of those to come."""
+    for version in ("v0", "v1", "v2", "v3"):
+        images(version)
+    ended = host.deploy("release", "slipway:v0")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "slipway:v0 serves, as blue" in ended.stdout
     return host
@@ -62,10 +64,9 @@ def retried(host: Host, start: float) -> int:
 
 
 def test_three_releases_and_a_rollback_fail_no_request_and_lose_no_job(
-    released: Host, images: Build, record: Record
+    released: Host, record: Record
 ) -> None:
-    for version in ("v1", "v2", "v3"):
-        images(version)
+    until(lambda: unfinished(released) == 0)
     before = welcomed(released)
     with load_on(released, "three releases, a rollback", record) as load:
         for version in ("v1", "v2", "v3"):
@@ -81,8 +82,12 @@ def test_three_releases_and_a_rollback_fail_no_request_and_lose_no_job(
     assert {outcome.status for outcome in load.outcomes} <= {200, 201}
     signed_up = sum(o.status == 201 and o.ask.path == "/api/users" for o in load.outcomes)
     assert signed_up > 10
-    until(lambda: released.sql("SELECT count(*) FROM jobs WHERE status <> 'succeeded'") == [["0"]])
+    until(lambda: unfinished(released) == 0)
     assert welcomed(released) - before == signed_up + 1  # the traffic's own user
+
+
+def unfinished(host: Host) -> int:
+    return int(host.sql("SELECT count(*) FROM jobs WHERE status <> 'succeeded'")[0][0])
 
 
 def welcomed(host: Host) -> int:
@@ -100,6 +105,7 @@ def test_the_control_fails_requests(released: Host, record: Record) -> None:
         )
         docker(*command[1:], **released.environment, **{f"{colour.upper()}_IMAGE": image})
     assert len(failed(load.outcomes)) > 0
+    until(lambda: released.request("GET", "/health/ready").status == 200, seconds=60)
 
 
 def serving_colour(host: Host) -> str:
@@ -258,9 +264,49 @@ def test_a_release_that_fails_behind_nginx_only_is_switched_back(
     assert "there is nothing to go back to" in refused.stderr
 
 
-def test_a_tag_that_moves_takes_nothing_with_it(released: Host, images: Build) -> None:
+def test_ctrl_c_while_a_wrong_version_is_tested_switches_back(
+    released: Host, record: Record
+) -> None:
+    before, colour = released.serving(), serving_colour(released)
+    with load_on(released, "interrupted after the switch", record) as load:
+        stopped = released.started("release", "slipway:v3")
+        assert stopped.stdout is not None
+        for line in stopped.stdout:
+            if line.startswith("→ smoke test through nginx"):
+                stopped.send_signal(signal.SIGINT)
+                break
+        with stopped.stdout as rest:
+            said = rest.read()
+        assert stopped.wait() == 130, said
+        assert f"→ switch back to {colour}" in said
+        assert (released.serving(), serving_colour(released)) == (before, colour)
+    assert failed(load.outcomes) == []
+
+
+def test_a_rollback_that_is_broken_off_and_called_again_does_not_go_forward(
+    released: Host, record: Record
+) -> None:
     for version in ("v1", "v2"):
-        docker("tag", images(version), "slipway:latest")
+        assert released.deploy("release", f"slipway:{version}").returncode == 0
+    with load_on(released, "a rollback killed after the switch, and called again", record) as load:
+        killed = released.started("rollback")
+        assert killed.stdout is not None
+        for line in killed.stdout:
+            if line.startswith("→ drain"):
+                killed.send_signal(signal.SIGKILL)
+                break
+        killed.stdout.close()
+        killed.wait()
+        wait_for_the_lock(released)
+        assert released.deploy("rollback").returncode == 1
+        assert released.serving() == "v1"
+        assert released.deploy("release", "slipway:v1").returncode == 0
+    assert failed(load.outcomes) == []
+
+
+def test_a_tag_that_moves_takes_nothing_with_it(released: Host) -> None:
+    for version in ("v1", "v2"):
+        docker("tag", f"slipway:{version}", "slipway:latest")
         assert released.deploy("release", "slipway:latest").returncode == 0
         assert released.serving() == version
     assert released.deploy("rollback").returncode == 0
@@ -310,22 +356,26 @@ def test_what_runs_is_believed_and_not_the_file(released: Host, record: Record) 
     assert failed(load.outcomes) == []
 
 
-def test_who_has_lost_the_lock_goes_no_further(released: Host, record: Record) -> None:
-    before = released.serving()
-    with load_on(released, "a release whose lock is taken away", record) as load:
+@pytest.mark.parametrize("step", ["wait until", "smoke test through nginx", "drain"])
+def test_who_has_lost_the_lock_stops_nothing(released: Host, record: Record, step: str) -> None:
+    """Frozen (a laptop that sleeps), its lock taken away, another release by somebody else."""
+    with load_on(released, f"a release that lost its lock at: {step}", record) as load:
         lost = released.started("release", "slipway:v2")
         assert lost.stdout is not None
         for line in lost.stdout:
-            if line.startswith("→ wait until"):
-                docker("rm", "--force", released.stack.lock)
+            if line.startswith(f"→ {step}"):
+                lost.send_signal(signal.SIGSTOP)
                 break
+        docker("rm", "--force", released.stack.lock)
+        ended = released.deploy("release", "slipway:v3")
+        assert ended.returncode == 0, ended.stderr
+        lost.send_signal(signal.SIGCONT)
         with lost.stdout as rest:
             assert "No such container" in rest.read()
         assert lost.wait() == 1
-        assert released.serving() == before
-        ended = released.deploy("release", "slipway:v3")
-        assert ended.returncode == 0, ended.stderr
+        assert released.serving() == "v3"
     assert failed(load.outcomes) == []
+    assert released.deploy("status").returncode == 0
 
 
 def test_that_nginx_is_down_is_said(released: Host) -> None:
