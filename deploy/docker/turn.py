@@ -33,10 +33,12 @@ class Turn:
             for container in containers:
                 host.check(stack, container, "http://127.0.0.1:8000", self.image.version)
             step(f"switch to {colour}")
-            if self.now is not None and edge.container(stack):
-                self._switch(containers[0], self.now.colour)
-            else:
-                self._open(containers[0])
+            with uninterrupted():  # until it is known, and written down, which of them serves
+                if self.now is not None and edge.container(stack):
+                    self._switch(containers[0], self.now.colour)
+                else:
+                    self._open(containers[0])
+                edge.remember(stack, colour, containers)
         except StillThere:
             raise
         except (Failed, KeyboardInterrupt):
@@ -44,7 +46,6 @@ class Turn:
                 if self._is_ours():
                     quietly(stack.stop(colour))
             raise
-        edge.remember(stack, colour, containers)
         if self.now is not None:
             step(f"drain {self.now.colour}")
             alone = edge.write(stack, colour)
@@ -66,16 +67,15 @@ class Turn:
             edge.turn_to(self.stack, edge.write(self.stack, self.colour, serves))
             step("smoke test through nginx")
             host.check(self.stack, container, "https://nginx", self.image.version)
-        except (Failed, KeyboardInterrupt) as failure:
-            with uninterrupted():
-                step(f"switch back to {serves}")
-                try:
-                    edge.turn_to(self.stack, before)
-                    edge.drain(self.stack)
-                    edge.turn_to(self.stack, edge.write(self.stack, serves))
-                except Failed as another:
-                    said = f"{failure}\nSwitching back failed too: {another}"
-                    raise StillThere(said) from failure
+        except Failed as failure:
+            step(f"switch back to {serves}")
+            try:
+                edge.turn_to(self.stack, before)
+                edge.drain(self.stack)
+                edge.turn_to(self.stack, edge.write(self.stack, serves))
+            except Failed as another:
+                said = f"{failure}\nSwitching back failed too: {another}"
+                raise StillThere(said) from failure
             raise
 
     def _open(self, container: str) -> None:
@@ -85,15 +85,14 @@ class Turn:
             run(self.stack.nginx_up(), env=self.stack.environment(self.images))
             step("smoke test through nginx")
             host.check(self.stack, container, "https://nginx", self.image.version)
-        except (Failed, KeyboardInterrupt) as failure:
-            with uninterrupted():
-                said = host.last_words(self.stack, "nginx")
-                if self._is_ours():
-                    quietly(self.stack.nginx_stop())
-                    edge.point(self.stack, self.now.name if self.now else None)
-                    if self.now is not None:
-                        quietly(self.stack.nginx_up())
-            raise Failed(f"{failure or 'stopped'}\nnginx said last:\n{said}") from failure
+        except Failed as failure:
+            said = host.last_words(self.stack, "nginx")
+            if self._is_ours():
+                quietly(self.stack.nginx_stop())
+                edge.point(self.stack, self.now.name if self.now else None)
+                if self.now is not None:
+                    quietly(self.stack.nginx_up())
+            raise Failed(f"{failure}\nnginx said last:\n{said}") from failure
 
     def _is_ours(self) -> bool:
         """Who has lost the lock stops nothing: it may be somebody else's by now."""

@@ -239,18 +239,22 @@ exec {shutil.which("docker")} "$@"
     return f"{folder}:{environment()['PATH']}"
 
 
-def test_a_release_that_fails_behind_nginx_only_is_switched_back(
-    released: Host, record: Record
-) -> None:
-    """It answers the smoke test wrongly, but only by way of nginx: others are not harmed."""
+def wrong_behind_nginx() -> str:
+    """An image that answers the smoke test wrongly, but only by way of nginx: others are not
+    harmed."""
     wrong = (
         "service, app = app, lambda environ, start: ("
         " start('500 Wrong', []) or [] if environ.get('HTTP_USER_AGENT') == 'smoke'"
         " and 'HTTP_X_FORWARDED_HOST' in environ else service(environ, start))"
     )
-    tag = broken(
-        "behind-nginx", f'RUN echo "{wrong}" >>service/wsgi.py && rm -r service/__pycache__'
-    )
+    line = f'RUN echo "{wrong}" >>service/wsgi.py && rm -r service/__pycache__'
+    return broken("behind-nginx", line)
+
+
+def test_a_release_that_fails_behind_nginx_only_is_switched_back(
+    released: Host, record: Record
+) -> None:
+    tag = wrong_behind_nginx()
     before, colour = released.serving(), serving_colour(released)
     with load_on(released, "a broken release: it fails behind nginx", record) as load:
         ended = released.deploy("release", tag)
@@ -264,12 +268,15 @@ def test_a_release_that_fails_behind_nginx_only_is_switched_back(
     assert "there is nothing to go back to" in refused.stderr
 
 
-def test_ctrl_c_while_a_wrong_version_is_tested_switches_back(
-    released: Host, record: Record
+@pytest.mark.parametrize("wrong", [True, False])
+def test_ctrl_c_while_a_version_is_tested_behind_nginx_leaves_no_doubt(
+    released: Host, record: Record, wrong: bool
 ) -> None:
-    before, colour = released.serving(), serving_colour(released)
-    with load_on(released, "interrupted after the switch", record) as load:
-        stopped = released.started("release", "slipway:v3")
+    """A wrong one is switched back from; of a right one, it is known that it serves."""
+    tag = wrong_behind_nginx() if wrong else "slipway:v3"
+    before = released.serving(), serving_colour(released)
+    with load_on(released, f"interrupted after the switch, wrong: {wrong}", record) as load:
+        stopped = released.started("release", tag)
         assert stopped.stdout is not None
         for line in stopped.stdout:
             if line.startswith("→ smoke test through nginx"):
@@ -277,9 +284,11 @@ def test_ctrl_c_while_a_wrong_version_is_tested_switches_back(
                 break
         with stopped.stdout as rest:
             said = rest.read()
-        assert stopped.wait() == 130, said
-        assert f"→ switch back to {colour}" in said
-        assert (released.serving(), serving_colour(released)) == (before, colour)
+        assert stopped.wait() == (1 if wrong else 130), said
+        assert ("→ switch back to" in said) == wrong
+        now = before if wrong else ("v3", other(before[1]))
+        assert (released.serving(), serving_colour(released)) == now
+        assert released.deploy("release", "slipway:v1").returncode == 0
     assert failed(load.outcomes) == []
 
 

@@ -276,7 +276,7 @@ def test_a_change_of_the_code_is_followed(engine: None, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     copy = Laptop("slipway-watched", tmp_path)
-    copy.compose("up", "--detach", "--wait", "web")
+    copy.compose("up", "--detach", "--wait")
     before = copy.container("web")
     watching = subprocess.Popen(
         ["docker", "compose", "watch", "--no-up"],
@@ -302,7 +302,7 @@ def test_a_change_of_the_code_is_followed(engine: None, tmp_path: Path) -> None:
         until(follows, seconds=60)
     finally:
         watching.terminate()
-        watching.communicate()
+        print(watching.communicate()[0])  # to be seen if it failed
         copy.compose("down", "--volumes", "--timeout", "1")
 
 
