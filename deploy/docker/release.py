@@ -16,7 +16,7 @@ from deploy.docker.lock import locked, logged
 from deploy.docker.stack import COLOURS, Image, Stack, other
 from deploy.docker.status import what_serves
 from deploy.docker.turn import Turn
-from deploy.shell import Failed, run, say, show, step
+from deploy.shell import Failed, run, say, show, step, uninterrupted
 
 READY_WITHIN = 90  # seconds from the start of a colour
 ROLE = Path(__file__).parent / "role.sql"
@@ -92,4 +92,6 @@ def _explained(stack: Stack) -> Iterator[None]:
     try:
         yield
     except Failed as failure:
-        raise Failed(f"{failure}\n{what_serves(stack)}") from failure
+        with uninterrupted():
+            serves = what_serves(stack)
+        raise Failed(f"{failure}\n{serves}") from failure
