@@ -14,6 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from flask import Flask
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from service import mail
 from service.mail import Folder, Smtp, make_post, to_log
@@ -171,15 +172,12 @@ def test_in_development_it_is_a_file(app: Flask, tmp_path: Path) -> None:
     assert subjects == ["Hello", "Hello again"]
 
 
-def test_without_a_server_the_log_says_that_there_was_one_and_not_to_whom(
-    app: Flask, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with app.app_context():
+def test_without_a_server_the_log_says_that_there_was_one_and_not_to_whom(app: Flask) -> None:
+    with app.app_context(), capture_logs() as events:
         app.extensions["mail"] = to_log
         mail.send("dora@example.com", "Hello", "the text")
-    out = capsys.readouterr().out
-    assert "mail not sent: there is no SMTP_URL" in out
-    assert "dora" not in out and "the text" not in out
+    assert events[0]["event"] == "mail not sent: there is no SMTP_URL"
+    assert "dora" not in str(events) and "the text" not in str(events)
 
 
 def test_which_of_them_it_is_the_settings_say(settings: Settings) -> None:
