@@ -57,7 +57,7 @@ def host(engine: None, request: pytest.FixtureRequest) -> Iterator[Host]:
     name = "slipway-" + request.module.__name__.rpartition("_")[2]
     found = Host(name, folder, free_port(), free_port())
     yield found
-    found.compose("down", "--volumes", "--timeout", "1")
+    found.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
     shutil.rmtree(folder)
 
 
