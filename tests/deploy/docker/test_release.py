@@ -6,10 +6,12 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 import pytest
@@ -188,12 +190,9 @@ def test_a_release_that_is_killed_at_any_step_is_none_or_is_finished_by_the_next
     with load_on(released, "releases killed at each of nine steps", record) as load:
         for step in STEPS:
             killed = released.started("release", "slipway:v1")
-            assert killed.stdout is not None
-            for line in killed.stdout:
-                if line.startswith(f"→ {step}"):
-                    killed.send_signal(signal.SIGKILL)
-                    break
-            killed.stdout.close()
+            killed_out = wait_for_step(killed, step)
+            killed.send_signal(signal.SIGKILL)
+            killed_out.close()
             assert killed.wait() == -signal.SIGKILL, step
             wait_for_the_lock(released)
             assert failed(load.outcomes) == [], step
@@ -201,6 +200,15 @@ def test_a_release_that_is_killed_at_any_step_is_none_or_is_finished_by_the_next
         assert ended.returncode == 0, ended.stderr
     assert failed(load.outcomes) == []
     assert released.serving() == "v2"
+
+
+def wait_for_step(release: subprocess.Popen[str], step: str) -> IO[str]:
+    """Read what it says until the step; the rest is to be read yet."""
+    assert release.stdout is not None
+    for line in release.stdout:
+        if line.startswith(f"→ {step}"):
+            return release.stdout
+    pytest.fail(f"it ended before the step {step}: {release.wait()}")
 
 
 def wait_for_the_lock(host: Host) -> None:
@@ -277,12 +285,9 @@ def test_ctrl_c_while_a_version_is_tested_behind_nginx_leaves_no_doubt(
     before = released.serving(), serving_colour(released)
     with load_on(released, f"interrupted after the switch, wrong: {wrong}", record) as load:
         stopped = released.started("release", tag)
-        assert stopped.stdout is not None
-        for line in stopped.stdout:
-            if line.startswith("→ smoke test through nginx"):
-                stopped.send_signal(signal.SIGINT)
-                break
-        with stopped.stdout as rest:
+        stopped_out = wait_for_step(stopped, "smoke test through nginx")
+        stopped.send_signal(signal.SIGINT)
+        with stopped_out as rest:
             said = rest.read()
         assert stopped.wait() == (1 if wrong else 130), said
         assert ("→ switch back to" in said) == wrong
@@ -299,12 +304,9 @@ def test_a_rollback_that_is_broken_off_and_called_again_does_not_go_forward(
         assert released.deploy("release", f"slipway:{version}").returncode == 0
     with load_on(released, "a rollback killed after the switch, and called again", record) as load:
         killed = released.started("rollback")
-        assert killed.stdout is not None
-        for line in killed.stdout:
-            if line.startswith("→ drain"):
-                killed.send_signal(signal.SIGKILL)
-                break
-        killed.stdout.close()
+        killed_out = wait_for_step(killed, "drain")
+        killed.send_signal(signal.SIGKILL)
+        killed_out.close()
         killed.wait()
         wait_for_the_lock(released)
         assert released.deploy("rollback").returncode == 1
@@ -370,16 +372,13 @@ def test_who_has_lost_the_lock_stops_nothing(released: Host, record: Record, ste
     """Frozen (a laptop that sleeps), its lock taken away, another release by somebody else."""
     with load_on(released, f"a release that lost its lock at: {step}", record) as load:
         lost = released.started("release", "slipway:v2")
-        assert lost.stdout is not None
-        for line in lost.stdout:
-            if line.startswith(f"→ {step}"):
-                lost.send_signal(signal.SIGSTOP)
-                break
+        lost_out = wait_for_step(lost, step)
+        lost.send_signal(signal.SIGSTOP)
         docker("rm", "--force", released.stack.lock)
         ended = released.deploy("release", "slipway:v3")
         assert ended.returncode == 0, ended.stderr
         lost.send_signal(signal.SIGCONT)
-        with lost.stdout as rest:
+        with lost_out as rest:
             assert "No such container" in rest.read()
         assert lost.wait() == 1
         assert released.serving() == "v3"
@@ -414,13 +413,10 @@ def test_ctrl_c_leaves_nothing_half_done(released: Host, record: Record) -> None
     """Where it hurts most: while the workers are replaced."""
     with load_on(released, "a release that is interrupted at its workers", record) as load:
         stopped = released.started("release", "slipway:v1")
-        assert stopped.stdout is not None
-        for line in stopped.stdout:
-            if line.startswith("→ workers"):
-                time.sleep(1)
-                stopped.send_signal(signal.SIGINT)
-                break
-        with stopped.stdout as rest:
+        stopped_out = wait_for_step(stopped, "workers")
+        time.sleep(1)
+        stopped.send_signal(signal.SIGINT)
+        with stopped_out as rest:
             assert "What serves goes on" in rest.read()
         assert stopped.wait() == 130
         said = released.deploy("status").stdout
