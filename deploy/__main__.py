@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 
 try:
-    from deploy import smoke
+    from deploy import check, smoke
     from deploy.docker import release, status
     from deploy.docker.stack import Stack
     from deploy.shell import Failed, finish_commands
+    from deploy.targets import TARGETS
+    from service.settings import ROOT
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing}: `make setup` installs it, for .venv/bin/python -m deploy")
 
@@ -16,9 +18,15 @@ except ModuleNotFoundError as missing:
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m deploy", description="What an operator does.")
     commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    check = commands.add_parser("smoke", help="ask a running service what it must answer")
-    check.add_argument("url", metavar="URL", help="https://api.example.com")
-    check.add_argument("--version", help="the COMMIT_SHA that it must say it is")
+    held = commands.add_parser("check", help="hold each platform's manifest against the settings")
+    held.add_argument("target", nargs="*", type=_target, help=f"of {', '.join(TARGETS)}; all")
+    held.add_argument(
+        "--schemas", metavar="DIR", help="JSON Schemas of manifests (SLIPWAY_SCHEMAS)"
+    )
+    held.add_argument("--json", action="store_true", help="for machines")
+    asked = commands.add_parser("smoke", help="ask a running service what it must answer")
+    asked.add_argument("url", metavar="URL", help="https://api.example.com")
+    asked.add_argument("--version", help="the COMMIT_SHA that it must say it is")
     docker = commands.add_parser("docker", help="release on one host with Docker")
     verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
     one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
@@ -38,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0 ok, 1 failed, 2 usage."""
     found = parser().parse_args(arguments)
     try:
+        if found.command == "check":
+            folder = check.schemas_folder(found.schemas)
+            return check.run(ROOT, found.target, folder, as_json=found.json)
         if found.command == "smoke":
             return smoke.run(found.url, found.version)
         stack = Stack()
@@ -61,6 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 130
     return 0
+
+
+def _target(text: str) -> str:
+    if text not in TARGETS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(TARGETS)}")
+    return text
 
 
 def _named(text: str) -> str:

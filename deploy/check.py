@@ -1,0 +1,107 @@
+"""`python -m deploy check`: whether each platform's manifest fits the service and the platform."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonschema.validators import validator_for
+
+from deploy import collisions, rules
+from deploy.manifest import Finding, Manifest
+from deploy.reading import Place
+from deploy.shell import Failed
+from deploy.targets import TARGETS
+from service.settings import environment
+
+SKIPPED = "skipped"  # a rule that could not be looked at: never "ok"
+
+
+def run(root: Path, names: Sequence[str], schemas: Path | None, *, as_json: bool) -> int:
+    """Print a table, target × rule, and what was found; 1 if that is anything."""
+    table = {name: check(root, name, schemas) for name in names or TARGETS}
+    findings = [(name, each) for name, found in table.items() for each in _all(found)]
+    wrong = sum(not each.warns for _, each in findings)
+    if as_json:
+        print(json.dumps({name: _plain(found) for name, found in table.items()}, indent=2))
+        return 1 if wrong else 0
+    columns = [*rules.RULES, "collisions", "schema"]
+    print(f"{'':10}" + "".join(f"{column:13}" for column in columns).rstrip())
+    for name, found in table.items():
+        print(f"{name:10}" + "".join(f"{_cell(found[c]):13}" for c in columns).rstrip())
+    for name, each in findings:
+        mark = "warning: " if each.warns else ""
+        print(f"\n{each.place}: {mark}{name}, {each.rule}: {each.what}\n    {each.todo}")
+    print(f"\n{wrong} wrong, {len(findings) - wrong} warnings, in {len(table)} targets")
+    return 1 if wrong else 0
+
+
+def check(root: Path, name: str, schemas: Path | None) -> dict[str, list[Finding] | str]:
+    """What each rule finds; a text for one that has nothing to say of this platform."""
+    columns = [*rules.RULES, "collisions", "schema"]
+    try:
+        manifest = TARGETS[name](root)
+    except Failed as failure:
+        file, _, rest = str(failure).partition(":")
+        line = rest.partition(":")[0]
+        place = Place(file.split()[0], int(line) if line.isdecimal() else 1)
+        unread = Finding("read", place, str(failure), "mend it; nothing else was looked at")
+        return {"variables": [unread]} | dict.fromkeys(columns[1:], SKIPPED)
+    found: dict[str, list[Finding] | str] = {}
+    for rule, look in rules.RULES.items():
+        found[rule] = list(look(manifest))
+    if manifest.platform.connections is None:
+        found["connections"] = SKIPPED  # what the database allows is not known
+    found["collisions"] = list(collisions.look(root, name))
+    found["schema"] = _schema(manifest, schemas)
+    return found
+
+
+def _schema(manifest: Manifest, folder: Path | None) -> list[Finding] | str:
+    """Held against the published schemas, if a folder of them is given."""
+    if folder is None or not manifest.schemas:
+        return SKIPPED
+    found = []
+    for name, node in manifest.schemas:
+        try:
+            schema = json.loads((folder / name).read_text())
+        except OSError as error:
+            raise Failed(f"{folder / name} cannot be read: {error.strerror}") from None
+        for error in validator_for(schema)(schema).iter_errors(node.plain()):
+            at = node
+            for key in error.absolute_path:
+                at = at.get(key) or at
+            found.append(Finding("schema", at.place, error.message[:200], f"see {name}"))
+    return found
+
+
+def _all(found: dict[str, list[Finding] | str]) -> list[Finding]:
+    return [each for column in found.values() if not isinstance(column, str) for each in column]
+
+
+def _cell(found: list[Finding] | str) -> str:
+    if isinstance(found, str):
+        return found
+    wrong = sum(not each.warns for each in found)
+    return f"{wrong} wrong" if wrong else "warning" if found else "ok"
+
+
+def _plain(found: dict[str, list[Finding] | str]) -> dict[str, object]:
+    return {
+        rule: each
+        if isinstance(each, str)
+        else [
+            {"place": str(one.place), "what": one.what, "todo": one.todo, "warns": one.warns}
+            for one in each
+        ]
+        for rule, each in found.items()
+    }
+
+
+def schemas_folder(given: str | None) -> Path | None:
+    """--schemas, else SLIPWAY_SCHEMAS. Raises Failed if it is no folder."""
+    name = given or environment().get("SLIPWAY_SCHEMAS")
+    if not name:
+        return None
+    if not Path(name).is_dir():
+        raise Failed(f"the folder of schemas {name} is not there")
+    return Path(name)

@@ -1,0 +1,1 @@
+"""Fly.io: fly.toml at the root, fly.staging.toml here."""

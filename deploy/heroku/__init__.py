@@ -1,0 +1,1 @@
+"""Heroku: Procfile, app.json and .python-version at the root."""

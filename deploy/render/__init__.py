@@ -1,0 +1,1 @@
+"""Render: render.yaml at the root."""

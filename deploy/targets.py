@@ -1,0 +1,18 @@
+"""The platforms that `python -m deploy check` knows.
+
+Take one out: its line here, its folder, and its files at the root.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.fly import manifest as fly
+from deploy.heroku import manifest as heroku
+from deploy.manifest import Manifest
+from deploy.render import manifest as render
+
+TARGETS: dict[str, Callable[[Path], Manifest]] = {
+    "fly": fly.read_manifest,
+    "heroku": heroku.read_manifest,
+    "render": render.read_manifest,
+}
