@@ -34,7 +34,7 @@ COPY --from=packages /venv /venv
 COPY --from=code /app /app
 
 # Last, since they change with each build.
-ARG COMMIT_SHA=unknown
+ARG COMMIT_SHA=
 ARG VERSION=0
 ARG SOURCE=https://example.com/slipway
 ENV COMMIT_SHA=${COMMIT_SHA}

@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy.manifest import Finding
 from deploy.reading import Place
 
-ALL = ("fly", "heroku", "render")
+ALL = ("cloudrun", "digitalocean", "fly", "heroku", "render")
 # A file, whom it harms, how.
 FILES = (
     ("uv.lock", ("heroku",), "a second package manager's lock: the build fails"),

@@ -6,12 +6,16 @@ Take one out: its line here, its folder, and its files at the root.
 from collections.abc import Callable
 from pathlib import Path
 
+from deploy.cloudrun import manifest as cloudrun
+from deploy.digitalocean import manifest as digitalocean
 from deploy.fly import manifest as fly
 from deploy.heroku import manifest as heroku
 from deploy.manifest import Manifest
 from deploy.render import manifest as render
 
 TARGETS: dict[str, Callable[[Path], Manifest]] = {
+    "cloudrun": cloudrun.read_manifest,
+    "digitalocean": digitalocean.read_manifest,
     "fly": fly.read_manifest,
     "heroku": heroku.read_manifest,
     "render": render.read_manifest,

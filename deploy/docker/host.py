@@ -82,7 +82,7 @@ def _has_registry(name: str) -> bool:
 
 def _version(variables: list[str]) -> str:
     given = dict(each.partition("=")[::2] for each in variables)
-    return given.get("COMMIT_SHA", "unknown")
+    return given.get("COMMIT_SHA") or "unknown"
 
 
 def images(stack: Stack) -> dict[str, Image]:

@@ -6,12 +6,15 @@ from pathlib import Path
 from deploy.manifest import Kind, Manifest, Platform, Probe, Process, Stage, Variable
 from deploy.reading import Node, Place, read, toml_file
 
+# The last address of X-Forwarded-For is the app's own, so the client's is the second from the
+# right. Its public proxy closes connections that are idle for 60 s.
 PLATFORM = Platform(
     name="fly",
     grace=5,
     grace_most=300,
     sets={"FLY_APP_NAME": None, "FLY_MACHINE_ID": None, "PRIMARY_REGION": None},
-    hops=1,
+    hops=2,
+    idle=60,
 )
 FILES = ("fly.toml", "deploy/fly/fly.staging.toml")
 KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
@@ -28,8 +31,8 @@ def read_manifest(root: Path) -> Manifest:
 
 
 def _stage(file: Node, name: str, text: str) -> Stage:
-    given = {key: Variable(key, node.place, str(node.value)) for key, node in file.items("env")}
-    given |= {each.name: each for each in _secrets(name, text)}
+    given = {each.name: each for each in _secrets(name, text)}
+    given |= {key: Variable(key, node.place, str(node.value)) for key, node in file.items("env")}
     signal, grace = file.text("kill_signal"), file.get("kill_timeout")
     if signal != "SIGTERM":  # web ends at once by another, and by SIGINT, which is the default
         grace = Node(0, (file.get("kill_signal") or file).place)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,12 @@ from service.settings import ROOT, environment
 FILES = (
     *("Procfile", "app.json", ".python-version", "render.yaml", "fly.toml"),
     "deploy/fly/fly.staging.toml",
+    *(".do/app.yaml", ".do/deploy.template.yaml", "deploy/digitalocean/app.staging.yaml"),
+    *(
+        f"deploy/cloudrun/{stage}/{name}.yaml"
+        for stage in ("production", "staging")
+        for name in ("service", "worker", "scheduler", "migrate")
+    ),
 )
 given = environment().get("SLIPWAY_SCHEMAS") or str(ROOT.parent / "shared" / "schemas")
 SCHEMAS = Path(given) if Path(given).is_dir() else None
@@ -45,7 +50,10 @@ def test_a_manifest_as_it_lies_here_is_clean(target: str) -> None:
 RELEASE = "release: python -m service migrate\n"
 JWT = '"generator": "secret"'
 HOPS = '"PROXY_HOPS": { "value": "1" }'
-PRE = "            preDeployCommand: python -m service migrate # before traffic; if it fails, no deploy\n"
+PRE = "            preDeployCommand: python -m service migrate"
+DO = ".do/app.yaml"
+RUN = "deploy/cloudrun/production/service.yaml"
+POOL = "deploy/cloudrun/production/worker.yaml"
 SIGNAL = 'kill_signal = "SIGTERM"'
 # target, rule, file, what is there, what is put in its place
 BROKEN = [
@@ -80,7 +88,7 @@ BROKEN = [
     ("render", "processes", "render.yaml", "python -m service worker", "python worker.py"),
     ("render", "health", "render.yaml", "/health/ready", "/health/live"),
     ("render", "health", "render.yaml", "            healthCheckPath: /health/ready\n", ""),
-    ("render", "migration", "render.yaml", PRE, ""),
+    ("render", "migration", "render.yaml", PRE, "            #"),
     ("render", "time", "render.yaml", "maxShutdownDelaySeconds: 60", "maxShutdownDelaySeconds: 20"),
     (
         "render",
@@ -99,6 +107,36 @@ BROKEN = [
     ("render", "connections", "render.yaml", "maxInstances: 3", "maxInstances: 9"),
     ("render", "collisions", "railway.json", "", "{}"),
     ("render", "schema", "render.yaml", "plan: standard", "plan: gigantic"),
+    ("digitalocean", "variables", DO, "key: REDIS_URL,", "key: REDIS_URI,"),
+    ("digitalocean", "variables", DO, "type: SECRET, scope", "value: written-out, scope"),
+    (
+        "digitalocean",
+        "variables",
+        ".do/deploy.template.yaml",
+        "value: production",
+        "value: staging",
+    ),
+    ("digitalocean", "processes", DO, "python -m service migrate", "alembic upgrade head"),
+    ("digitalocean", "processes", DO, "- name: scheduler", "- name: clock"),
+    ("digitalocean", "health", DO, "http_path: /health/ready", "http_path: /"),
+    ("digitalocean", "health", DO, "http_path: /health/live", "http_path: /health/ready"),
+    ("digitalocean", "migration", DO, "kind: PRE_DEPLOY", "kind: POST_DEPLOY"),
+    ("digitalocean", "time", DO, "15, grace_period_seconds: 60", "15, grace_period_seconds: 20"),
+    ("digitalocean", "time", DO, "{ grace_period_seconds: 60", "{ grace_period_seconds: 900"),
+    ("digitalocean", "proxies", DO, 'PROXY_HOPS, value: "1"', 'PROXY_HOPS, value: "0"'),
+    ("digitalocean", "connections", DO, "max_instance_count: 3", "max_instance_count: 30"),
+    ("digitalocean", "collisions", "docker-compose.yml", "", "services: {}"),
+    ("digitalocean", "schema", DO, "engine: PG", "engine: ORACLE"),
+    ("cloudrun", "variables", RUN, "name: REDIS_URL, value", "name: REDIS_URI, value"),
+    ("cloudrun", "variables", RUN, "value: production", "value: staging"),
+    ("cloudrun", "variables", RUN, "name: WEB_CONCURRENCY", "name: JWT_SECRET"),
+    ("cloudrun", "processes", RUN, "[python, -m, service, web]", "[python, -m, service, serve]"),
+    ("cloudrun", "processes", POOL, "          command:", "          args:"),
+    ("cloudrun", "health", RUN, "path: /health/live", "path: /health/ready"),
+    ("cloudrun", "time", RUN, "value: 6s", "value: 9s"),
+    ("cloudrun", "proxies", RUN, 'PROXY_HOPS, value: "1"', 'PROXY_HOPS, value: "2"'),
+    ("cloudrun", "collisions", "railway.toml", "", "x = 1"),
+    ("cloudrun", "schema", RUN, "timeoutSeconds: 60", "timeoutSeconds: soon"),
     (
         "fly",
         "variables",
@@ -116,7 +154,7 @@ BROKEN = [
     ("fly", "time", "fly.toml", SIGNAL, ""),
     ("fly", "time", "fly.toml", "kill_timeout = 60", "kill_timeout = 10"),
     ("fly", "time", "deploy/fly/fly.staging.toml", "kill_timeout = 60", "kill_timeout = 600"),
-    ("fly", "proxies", "fly.toml", 'PROXY_HOPS = "1"', 'PROXY_HOPS = "0"'),
+    ("fly", "proxies", "fly.toml", 'PROXY_HOPS = "2"', 'PROXY_HOPS = "1"'),
     ("fly", "collisions", "docker-compose.yml", "", "services: {}"),
     ("fly", "schema", "fly.toml", 'strategy = "bluegreen"', 'strategy = "teal"'),
 ]
@@ -126,6 +164,14 @@ SILENT = {
     ("heroku", "port"): "it sets PORT, and its manifest names none",
     ("render", "port"): "it sets PORT, and its manifest names none",
     ("render", "python"): "it builds the Dockerfile",
+    ("digitalocean", "port"): "PORT is set to http_port",
+    ("digitalocean", "python"): "it builds the Dockerfile",
+    ("digitalocean", "deprecated"): "only warnings: no date is known",
+    ("cloudrun", "python"): "it builds the Dockerfile",
+    ("cloudrun", "connections"): "its database is not in the manifest",
+    ("cloudrun", "deprecated"): "no form of ours is",
+    ("cloudrun", "port"): "PORT is set to containerPort",
+    ("cloudrun", "migration"): "the order of commands, in its README",
     ("fly", "python"): "it builds the Dockerfile",
     ("fly", "connections"): "its database is not in the manifest",
     ("fly", "deprecated"): "no form of ours is",
@@ -207,16 +253,18 @@ def test_all_of_it_as_a_table_and_for_machines(capsys: pytest.CaptureFixture[str
     assert "the folder of schemas /no/such/folder is not there" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["check", "geocities"])
-    assert "'geocities' is none of fly, heroku, render" in capsys.readouterr().err
+    assert (
+        "'geocities' is none of cloudrun, digitalocean, fly, heroku, render"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.fixture
-def required(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def required(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that the class has from now on, and that is required."""
     fields = {**rules.Settings.model_fields}
     fields["their_key"] = fields["jwt_secret"]
     monkeypatch.setattr(rules.Settings, "__pydantic_fields__", fields)
-    yield
 
 
 def test_a_new_required_setting_is_missed_in_every_manifest(root: Path, required: None) -> None:

@@ -1,0 +1,1 @@
+"""DigitalOcean App Platform: .do/ at the root, app.staging.yaml here."""
