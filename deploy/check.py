@@ -49,8 +49,6 @@ def check(root: Path, name: str, schemas: Path | None) -> dict[str, list[Finding
     found: dict[str, list[Finding] | str] = {}
     for rule, look in rules.RULES.items():
         found[rule] = list(look(manifest))
-    if manifest.platform.connections is None:
-        found["connections"] = SKIPPED  # what the database allows is not known
     found["collisions"] = list(collisions.look(root, name))
     found["schema"] = _schema(manifest, schemas)
     return found
@@ -66,11 +64,11 @@ def _schema(manifest: Manifest, folder: Path | None) -> list[Finding] | str:
             schema = json.loads((folder / name).read_text())
         except OSError as error:
             raise Failed(f"{folder / name} cannot be read: {error.strerror}") from None
-        for error in validator_for(schema)(schema).iter_errors(node.plain()):
+        for each in validator_for(schema)(schema).iter_errors(node.plain()):
             at = node
-            for key in error.absolute_path:
+            for key in each.absolute_path:
                 at = at.get(key) or at
-            found.append(Finding("schema", at.place, error.message[:200], f"see {name}"))
+            found.append(Finding("schema", at.place, each.message[:200], f"see {name}"))
     return found
 
 

@@ -1,35 +1,67 @@
-"""Files at the root that change what a platform does, though they were made for something else."""
+"""Files at the root that change what a platform does, though they were made for something else.
 
+Add one: a line in FILES. Sources: the pages of the platforms in deploy/<target>/README.md.
+"""
+
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.manifest import Finding
 from deploy.reading import Place
 
-ALL = ("cloudrun", "digitalocean", "fly", "heroku", "render")
-# A file, whom it harms, how.
+LOCK = "a second package manager's lock: the buildpack takes exactly one, and the build fails"
+ENVIRONMENT = "a virtual environment in the repository: the build fails"
+CODE = "the old format, read until 2026-12-01 only, and in the way of .railway/railway.py"
+BUILDER = "changes how the image is built: the Dockerfile is what is tested"
+# A file that must not be there, whom it harms, how.
 FILES = (
-    ("uv.lock", ("heroku",), "a second package manager's lock: the build fails"),
-    ("poetry.lock", ("heroku",), "a second package manager's lock: the build fails"),
-    ("Pipfile.lock", ("heroku",), "a second package manager's lock: the build fails"),
-    ("runtime.txt", ("heroku",), "it goes before .python-version"),
-    ("venv", ("heroku",), "a virtual environment in the repository: the build fails"),
-    ("docker-compose.yml", ALL, "Elastic Beanstalk would run it: compose.yaml is the name"),
+    ("uv.lock", ("heroku", "digitalocean"), LOCK),
+    ("poetry.lock", ("heroku", "digitalocean"), LOCK),
+    ("Pipfile.lock", ("heroku", "digitalocean"), LOCK),
+    ("runtime.txt", ("heroku",), "deprecated, and goes before .python-version"),
+    ("heroku.yml", ("heroku",), "builds the Dockerfile, and Procfile and buildpack count no more"),
+    ("package.json", ("heroku", "digitalocean"), "is taken for an application of Node.js"),
+    ("venv", ("heroku",), ENVIRONMENT),
+    (".venv", ("heroku",), ENVIRONMENT),
+    ("docker-compose.yml", ("elasticbeanstalk",), "is run instead: compose.yaml is the name"),
+    (".ebextensions", ("elasticbeanstalk",), "belongs into deploy/elasticbeanstalk/bundle"),
+    (".platform", ("elasticbeanstalk",), "belongs into deploy/elasticbeanstalk/bundle"),
+    ("railway.json", ("railway",), CODE),
+    ("railway.toml", ("railway",), CODE),
+    ("nixpacks.toml", ("railway",), BUILDER),
+    ("railpack.json", ("railway",), BUILDER),
+)
+# A file that must be there, for whom.
+NEEDED = (
+    ("requirements.txt", ("heroku", "elasticbeanstalk")),
     (
-        "railway.json",
-        ALL,
-        "read by Railway until 2026-12-01 only, and in the way of its new format",
-    ),
-    (
-        "railway.toml",
-        ALL,
-        "read by Railway until 2026-12-01 only, and in the way of its new format",
+        "Dockerfile",
+        ("cloudrun", "digitalocean", "ecs", "fly", "kubernetes", "railway", "render"),
     ),
 )
 
 
 def look(root: Path, target: str) -> Iterator[Finding]:
-    """Those that are there and harm this target."""
+    """Those that are there and harm this target, and those that it lacks."""
     for name, harmed, how in FILES:
-        if target in harmed and (root / name).exists():
-            yield Finding("collisions", Place(name, 1), how, "remove it")
+        if target in harmed and _is_shipped(root, name):
+            yield Finding("collisions", Place(name, 1), f"{name}: {how}", "remove it")
+    for name, needing in NEEDED:
+        if target in needing and not (root / name).exists():
+            yield Finding(
+                "collisions",
+                Place(name, 1),
+                f"{name} is what is built, and is not there",
+                "restore it",
+            )
+
+
+def _is_shipped(root: Path, name: str) -> bool:
+    """What git does not track goes nowhere."""
+    if not (root / name).exists():
+        return False
+    if not (root / ".git").exists():
+        return True
+    listed = ["git", "-C", str(root), "ls-files", "--", name]
+    return bool(subprocess.run(listed, capture_output=True).stdout)  # noqa: S603

@@ -70,7 +70,7 @@ class Platform:
     hops: int = 1  # proxies in front of web
     idle: float | None = None  # seconds after which its proxy closes a connection; None: unknown
     answers_within: float | None = None  # seconds that its proxy waits; None: unknown or as we say
-    connections: int | None = None  # that the database of the manifest allows; None: unknown
+    connections: int = 97  # that the database allows: by default 100, 3 of them reserved
     asks: bool = True  # web whether it is well; a platform that does not sends requests at once
     overlaps: bool = True  # the next web is there before the last one goes
 

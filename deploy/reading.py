@@ -115,7 +115,9 @@ def yaml_documents(root: Path, name: str) -> list[Node]:
 
 def _composed(loader: yaml.SafeLoader) -> Iterator[yaml.Node]:
     while loader.check_node():
-        yield loader.get_node()
+        node = loader.get_node()
+        assert node is not None
+        yield node
 
 
 def _node(file: str, loader: yaml.SafeLoader, node: yaml.Node) -> Node:
@@ -214,3 +216,30 @@ def procfile(root: Path, name: str) -> dict[str, Node]:
             raise Failed(f"{name}:{number}: {kind} is there twice")
         found[kind] = Node(command.strip(), Place(name, number))
     return found
+
+
+def commands(root: Path, name: str, heading: str) -> list[Node]:
+    """The lines of the shell blocks below a heading of a page: where a platform has no manifest
+    for the order of things, the page is it. Raises Failed if there are none."""
+    found, inside, shell = [], False, False
+    for number, line in enumerate(read(root, name).splitlines(), 1):
+        if line.startswith("#") and not shell:
+            inside = line.lstrip("# ") == heading
+        elif line.startswith("```"):
+            shell = line == "```sh"
+        elif inside and shell and line.strip():
+            found.append(Node(line.partition(" #")[0].strip(), Place(name, number)))
+    if not found:
+        raise Failed(f"{name}:1: has no commands below {heading!r}")
+    return found
+
+
+def first_of(commands: list[Node], before: str, after: str) -> Place | None:
+    """Where a command that has `before` in it stands, if it does so before all that have `after`:
+    such as the migration and what takes traffic."""
+    for each in commands:
+        if after in str(each.value):
+            return None
+        if before in str(each.value):
+            return each.place
+    return None

@@ -298,8 +298,6 @@ def proxies(manifest: Manifest) -> Findings:
 def connections(manifest: Manifest) -> Findings:
     """All processes of a stage, web twice while a release replaces it, fit into the database."""
     allowed = manifest.platform.connections
-    if allowed is None:
-        return
     for stage in manifest.stages:
         if not {"web", "worker", "scheduler"} <= stage.processes.keys():
             continue

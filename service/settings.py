@@ -189,6 +189,9 @@ class Settings(BaseSettings):
     metrics_token: StrongSecret | None = Field(
         None, description="Bearer token of /metrics, which is 404 in production without one."
     )
+    smoke_token: StrongSecret | None = Field(
+        None, description="Bearer token of /smoke, for the check after a deploy; 404 without one."
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Where worker and scheduler serve /metrics, if at all."
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from deploy.manifest import Kind, Manifest, Platform, Probe, Process, Stage, Variable
-from deploy.reading import Node, Place, yaml_file
+from deploy.reading import Node, Place, commands, first_of, yaml_file
 
 PLATFORM = Platform(
     name="cloudrun",
@@ -31,9 +31,10 @@ def read_manifest(root: Path) -> Manifest:
             processes[kind] = _process(kind, file)
             if kind in ("web", "migrate"):  # of worker pools there is no published schema
                 schemas.append(("cloud-run-v1.schema.json", file))
-        # By the order of commands in the README, which a test runs.
-        place = Place(f"{FOLDER}/{stage}/migrate.yaml", 1)
-        stages.append(Stage(stage, place, processes, place))
+        place = Place(f"{FOLDER}/{stage}/service.yaml", 1)
+        order = commands(root, f"{FOLDER}/README.md", "Each deploy")
+        first = first_of(order, "jobs execute slipway-migrate --wait", "services replace")
+        stages.append(Stage(stage, place, processes, first))
     return Manifest(PLATFORM, tuple(stages), schemas=tuple(schemas))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deploy.manifest import Manifest, Platform, Process, Stage, Variable
+from deploy.manifest import Kind, Manifest, Platform, Process, Stage, Variable
 from deploy.reading import Node, Place, procfile, read, yaml_file
 
 # The buildpack sets WEB_CONCURRENCY and GUNICORN_CMD_ARGS, the router waits 30 s and keeps
@@ -19,6 +19,7 @@ PLATFORM = Platform(
     asks=False,
     overlaps=False,  # but with preboot, on standard and performance dynos
 )
+KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
 ADDONS = {"heroku-postgresql": "DATABASE_URL", "heroku-redis": "REDIS_URL"}
 GONE = {"hobby-dev": "2022-11-28"}  # plans
 
@@ -43,8 +44,8 @@ def read_manifest(root: Path) -> Manifest:
 
 
 def _stage(name: str, commands: dict[str, Node], app: Node, given: dict[str, Variable]) -> Stage:
-    processes = {}
-    for kind in ("web", "worker", "scheduler"):
+    processes: dict[Kind, Process] = {}
+    for kind in KINDS:
         if command := commands.get(kind):
             quantity = app.get("formation", kind, "quantity")
             processes[kind] = Process(

@@ -12,7 +12,7 @@ PLATFORM = Platform(
     grace_most=300,
     sets={"PORT": None},
     hops=2,
-    connections=97,  # 100 of each instance with less than 8 GB, 3 of them reserved
+    connections=97,  # of each plan with less than 8 GB: 100, 3 of them reserved
 )
 KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
 OLD = {
