@@ -8,7 +8,7 @@ BROKEN = [
     Broken("variables", "app.json", '"PROXY_HOPS"', '"PROXY_HOP"'),
     Broken("variables", "app.json", '"95s"', '"95"'),
     Broken("variables", "app.json", '"staging"', '"production"'),
-    Broken("processes", "Procfile", "service worker", "service wrker"),
+    Broken("processes", "Procfile", "service worker", "service clerk"),
     Broken("processes", "Procfile", "service worker", "service worker --no-such-option"),
     Broken("processes", "Procfile", "scheduler: python -m service scheduler\n", ""),
     Broken("processes", "Procfile", "web: python -m service web", "web: flask run"),
