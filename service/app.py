@@ -21,6 +21,7 @@ from service import (
     redis,
     reports,
     server,
+    smoke,
     storage,
     tokens,
 )
@@ -79,6 +80,7 @@ def _compose(app: Flask, settings: Settings, process: str) -> None:
     metrics.init_app(app, settings)
     openapi.init_app(app)
     home.init_app(app, settings, users.demo.EMAIL, users.demo.PASSWORD)
+    app.register_blueprint(smoke.bp)
     for feature in FEATURES:
         app.register_blueprint(feature.bp)
     if settings.frontend_url:

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wsgi import get_current_url
 
 from service import logs, metrics
 from service.settings import Settings
@@ -47,7 +48,7 @@ class Edge:
 
     def __init__(self, app: Callable[..., Iterable[bytes]], settings: Settings) -> None:
         self.app = app
-        self.hsts = settings.is_production
+        self.https_only = settings.is_production and settings.https_only
         self.hops = settings.proxy_hops
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -65,8 +66,8 @@ class Edge:
             nonlocal sent, route
             sent = status
             # Flask lets go of the request when it returns: this is the time to ask.
-            if (request := environ.get("werkzeug.request")) is not None and request.url_rule:
-                route = request.url_rule.rule
+            if (rule := getattr(environ.get("werkzeug.request"), "url_rule", None)) is not None:
+                route = rule.rule
             headers += extra
             headers += HEADERS
             headers.append(("X-Request-ID", id))
@@ -74,7 +75,7 @@ class Edge:
                 ("Content-Security-Policy", environ.get("service.csp", CONTENT_SECURITY_POLICY))
             )
             headers.append(FRAMES)
-            if self.hsts and self._is_https(environ):
+            if self.https_only and (self._told(environ) or environ["wsgi.url_scheme"]) == "https":
                 headers.append(HSTS)
             return start_response(status, headers, *rest)
 
@@ -83,20 +84,29 @@ class Edge:
         token = logs.request_id.set(id)
         metrics.IN_FLIGHT.inc()
         try:
+            if self.https_only and self._told(environ) == "http":
+                return _to_https(environ, respond)
             return self.app(environ, respond)
         finally:
             metrics.IN_FLIGHT.dec()
             _record(environ, sent, route, time.perf_counter() - start)
             logs.request_id.reset(token)
 
-    def _is_https(self, environ: Environ) -> bool:
-        """Whether the client speaks HTTPS: to us, or to the outermost proxy that is trusted and
-        says so. Most proxies write the header anew, so there may be fewer words than proxies."""
+    def _told(self, environ: Environ) -> str:
+        """What the client speaks, `https` or `http`, as the outermost proxy that is trusted has it;
+        nothing if none says. Most write the header anew, so there may be fewer words than proxies.
+        """
         said = environ.get("HTTP_X_FORWARDED_PROTO", "") if self.hops else ""
         words = [word.strip() for word in said.split(",") if word.strip()]
-        if not words:
-            return bool(environ["wsgi.url_scheme"] == "https")
-        return words[-min(self.hops, len(words))] == "https"
+        return words[-min(self.hops, len(words))] if words else ""
+
+
+def _to_https(environ: Environ, respond: Callable[..., Any]) -> Iterable[bytes]:
+    """The same, but not in the clear: some platforms (Heroku) leave that to us. 308 keeps the
+    method and the body (RFC 9110 section 15.4.9)."""
+    url = get_current_url({**environ, "wsgi.url_scheme": "https"})
+    respond("308 Permanent Redirect", [("Location", url), ("Content-Length", "0")])
+    return []
 
 
 def plain(address: str) -> str:

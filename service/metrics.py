@@ -4,7 +4,6 @@ Add a metric: a constant here, used where the thing happens. Names follow
 https://prometheus.io/docs/practices/naming/.
 """
 
-import hmac
 import os
 
 from flask import Flask, Response, abort, request
@@ -23,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from service import backlog
 from service.errors import Unauthorized
 from service.settings import Settings
+from service.tokens import is_bearer
 
 # Each change of a metric looks whether the process has forked, by a system call that costs as
 # much as the change: the pid is kept, and a fork says so itself.
@@ -107,14 +107,6 @@ def expose() -> bytes:
     return generate_latest(registry)
 
 
-def is_allowed(settings: Settings, authorization: str) -> bool:
-    """Whether an Authorization header has the token, if there is one."""
-    if (token := settings.metrics_token) is None:
-        return True
-    expected = f"Bearer {token.get_secret_value()}".encode()
-    return hmac.compare_digest(authorization.encode(), expected)
-
-
 def init_app(app: Flask, settings: Settings) -> None:
     token = settings.metrics_token
     BUILD_INFO.labels(settings.commit_sha).set(1)
@@ -123,6 +115,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     def metrics() -> Response:
         if token is None and settings.is_production:
             abort(404)
-        if not is_allowed(settings, request.headers.get("Authorization", "")):
+        if not is_bearer(token, request.headers.get("Authorization", "")):
             raise Unauthorized("The metrics need their token: Authorization: Bearer.")
         return Response(expose() + backlog.expose(settings), content_type=CONTENT_TYPE_LATEST)

@@ -99,6 +99,10 @@ class Settings(BaseSettings):
     proxy_hops: int = Field(
         0, ge=0, le=8, description="How many reverse proxies in front are trusted."
     )
+    https_only: bool = Field(
+        True,
+        description="In production, redirect what a trusted proxy says came in the clear; HSTS.",
+    )
     max_content_length: int = Field(
         1024 * 1024, ge=1, description="The largest request body in bytes."
     )

@@ -16,6 +16,7 @@ from uuid import UUID
 import jwt
 from flask import current_app, request
 from jwt.types import Options
+from pydantic import SecretStr
 
 from service.errors import Invalid
 from service.settings import Settings, settings
@@ -92,6 +93,14 @@ def of_request() -> Claims | str | None:
         environ["service.user"] = str(found.user_id)
     environ["service.claims"] = found
     return found
+
+
+def is_bearer(token: SecretStr | None, authorization: str) -> bool:
+    """Whether an Authorization header has this token of an operator, if there is one."""
+    if token is None:
+        return True
+    expected = f"Bearer {token.get_secret_value()}".encode()
+    return hmac.compare_digest(authorization.encode(), expected)
 
 
 def make_cursor(id: UUID) -> str:

@@ -205,3 +205,31 @@ def test_health_paths_are_not_limited() -> None:
 def test_health_paths_are_not_to_be_cached(client: FlaskClient) -> None:
     for path in ("/health", "/health/live", "/health/ready"):
         assert client.get(path).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "path", "status"),
+    [
+        ({}, "http", "/api/users/me?a=b%20c", 308),
+        ({"app_env": "staging"}, "http", "/nothing", 308),
+        ({}, "https", "/nothing", 404),
+        ({}, None, "/nothing", 404),  # nobody says: a caller inside
+        ({"proxy_hops": 0}, "http", "/nothing", 404),  # nobody is believed
+        ({}, "http", "/health/live", 200),
+        ({"https_only": False}, "http", "/nothing", 404),
+        ({"app_env": "development"}, "http", "/nothing", 404),
+    ],
+)
+def test_nothing_is_served_in_the_clear_where_a_proxy_says_so(
+    changes: dict[str, Any], told: str | None, path: str, status: int
+) -> None:
+    changes = {"app_env": "production", "proxy_hops": 1} | changes
+    client = create_app(settings_of(**changes)).test_client()
+    headers = {"Host": "api.example.com"} | ({"X-Forwarded-Proto": told} if told else {})
+    answer = (
+        client.post(path, headers=headers) if status == 308 else client.get(path, headers=headers)
+    )
+    assert answer.status_code == status
+    if status == 308:
+        assert answer.headers["Location"] == f"https://api.example.com{path}"
+        assert answer.headers["X-Request-ID"]
