@@ -10,7 +10,7 @@ try:
     from deploy.docker.stack import Stack
     from deploy.shell import Failed, finish_commands
     from deploy.targets import TARGETS
-    from service.settings import ROOT
+    from service.settings import ROOT, environment
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing}: `make setup` installs it, for .venv/bin/python -m deploy")
 
@@ -25,8 +25,7 @@ def parser() -> argparse.ArgumentParser:
     )
     held.add_argument("--json", action="store_true", help="for machines")
     asked = commands.add_parser("smoke", help="ask a running service what it must answer")
-    asked.add_argument("url", metavar="URL", help="https://api.example.com")
-    asked.add_argument("--version", help="the COMMIT_SHA that it must say it is")
+    smoke.add_arguments(asked)
     docker = commands.add_parser("docker", help="release on one host with Docker")
     verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
     one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder = check.schemas_folder(found.schemas)
             return check.run(ROOT, found.target, folder, as_json=found.json)
         if found.command == "smoke":
-            return smoke.run(found.url, found.version)
+            return smoke.main(found, environment().get("SMOKE_TOKEN"))
         stack = Stack()
         finish_commands()
         if found.verb == "release":

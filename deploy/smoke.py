@@ -1,101 +1,446 @@
-"""A smoke test: what every running service must answer. Exit 0, or 1 with what was wrong.
+"""The smoke test: the one check after every deploy. Asks a running service what it must answer.
 
-Runs by itself too, with Python alone: a release pipes it into a container. Add a check of your
-own: a line in CHECKS. They only read, for they are asked of production.
+Runs by itself too, with Python alone: a release pipes it into a container. Add a check: a function
+that raises Wrong, and its name in CHECKS. What it makes there, it removes.
 """
 
+import argparse
+import http.client
+import ipaddress
 import json
+import socket
 import ssl
 import sys
+import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
-TIMEOUT = 10  # seconds for each answer
-UNVERIFIED = (
-    "--insecure"  # for the check of a host by itself, whose certificate has its public name
-)
+PATIENCE = 10  # seconds for each answer, to its last byte
+LARGEST = 4 * 2**20  # bytes of an answer
+IN_A_ROW = 3  # answers of the expected commit: the old one may be behind the same address
+NOBODY = "203.0.113.77"  # of the addresses for documentation (RFC 5737): never a client
+HEADERS = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options")
 
 
 class Wrong(Exception):
     """An answer that is not what it must be."""
 
 
-Answer = tuple[int, dict[str, str], Any]
+class Skipped(Exception):
+    """What cannot be looked at here: never "ok"."""
 
 
-def ask(url: str, path: str) -> Answer:
-    """Status, headers (names in lower case) and JSON of an answer. Raises Wrong without one."""
-    context = ssl.create_default_context()
-    if UNVERIFIED in sys.argv:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    request = urllib.request.Request(url + path, headers={"User-Agent": "smoke"})  # noqa: S310
-    # Not by way of a proxy that the environment may name: it is this server that is asked.
-    direct = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+@dataclass(frozen=True)
+class Answer:
+    """A response, read to its end; and the addresses of both ends of its connection."""
+
+    status: int
+    headers: Message
+    body: bytes
+    ours: str
+    theirs: str
+
+    def json(self, path: str) -> Any:
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            said = f"{self.status} with what is no JSON: {self.body[:60]!r}"
+            raise Wrong(f"{path} answers {said}{self.towards()}") from None
+
+    def towards(self) -> str:
+        return f", Location: {where}" if (where := self.headers["Location"]) else ""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is asked, and what is known of it beforehand."""
+
+    scheme: str
+    host: str
+    port: int
+    commit: str | None = None
+    token: str | None = None
+    timeout: float = 60  # seconds to get ready in, and for a job
+    client: str | None = None  # our address, as it must see it
+    verified: bool = True  # its certificate; not for the check of a host by itself
+
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """One request on a connection of its own. No redirect is followed, and no proxy is used:
+        it is this server that is asked. Raises Wrong without a whole answer."""
+        connection, late = self._connection(), threading.Event()
+        try:
+            connection.connect()
+            watch = threading.Timer(PATIENCE, _end, (connection.sock, late))
+            watch.start()
+            try:
+                return _read(connection, path, method, headers or {}, body)
+            finally:
+                watch.cancel()
+        except (OSError, http.client.HTTPException) as error:
+            if late.is_set():
+                raise Wrong(f"{path} is not answered to the end within {PATIENCE} s") from None
+            raise Wrong(f"{path} is not answered: {_why(error)}") from None
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.scheme == "http":
+            return http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+        context = ssl.create_default_context()
+        if not self.verified:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return http.client.HTTPSConnection(self.host, self.port, timeout=PATIENCE, context=context)
+
+    def authorized(self) -> dict[str, str]:
+        if not self.token:
+            raise Skipped("needs the SMOKE_TOKEN that the service has")
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def _end(connection: socket.socket, late: threading.Event) -> None:
+    """A time-out of a socket is one for each byte, and bytes may drip for ever."""
+    late.set()
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _read(
+    connection: http.client.HTTPConnection,
+    path: str,
+    method: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+) -> Answer:
+    ours, theirs = connection.sock.getsockname()[0], connection.sock.getpeername()[0]
+    connection.request(method, path, body, {"User-Agent": "smoke", **headers})
+    found = connection.getresponse()
+    if len(read := found.read(LARGEST + 1)) > LARGEST:
+        raise Wrong(f"{path} answers with more than {LARGEST} bytes")
+    if found.length:  # bytes that were announced, and did not come
+        raise http.client.IncompleteRead(read, found.length)
+    return Answer(found.status, found.headers, read, ours, theirs)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, http.client.IncompleteRead):
+        return "it breaks off in the middle"
+    if isinstance(error, http.client.BadStatusLine):
+        return f"it does not speak HTTP: {error}"
+    return str(error) or type(error).__name__
+
+
+def ready(service: Service) -> None:
+    """Waits: a platform may still be starting it, or another release be behind the address."""
+    deadline, said = time.monotonic() + service.timeout, ""
+    in_a_row = 0
+    while True:
+        try:
+            _is_ready(service)
+            in_a_row += 1
+            if in_a_row == IN_A_ROW or not service.commit:
+                return
+            continue
+        except Wrong as wrong:
+            in_a_row = 0
+            if time.monotonic() >= deadline:
+                raise
+            if str(wrong) != said:
+                said = str(wrong)
+                print(f"waiting: {said}", file=sys.stderr, flush=True)
+        time.sleep(min(1, service.timeout / 10))
+
+
+def _is_ready(service: Service) -> None:
+    answer = service.ask("/health/ready")
+    told = answer.json("/health/ready")
+    if answer.status != 200:
+        raise Wrong(f"/health/ready answers {answer.status}: {json.dumps(told)[:200]}")
+    if not isinstance(told, dict) or told.get("status") != "ready":
+        raise Wrong("/health/ready answers 200, but is not this service's: no status")
+    found = service.ask("/health")
+    version = found.json("/health").get("version")
+    if service.commit and version != service.commit:
+        raise Wrong(f"/health answers {found.status} of version {version}, not {service.commit}")
+
+
+def tls(service: Service) -> None:
+    if service.scheme == "http":
+        raise Skipped("it is asked by http")
+    answer = service.ask("/openapi.json", "HEAD")
+    if not answer.headers["Strict-Transport-Security"]:
+        raise Wrong("no Strict-Transport-Security: it does not know of TLS (PROXY_HOPS)")
+
+
+def redirect(service: Service) -> None:
+    """Nothing is served in the clear where TLS is: redirected, or not answered at all."""
+    if service.scheme == "http" or service.port != 443:
+        raise Skipped("https is not at its usual port" if service.scheme == "https" else "no TLS")
+    plain = Service("http", service.host, 80)
     try:
-        with urllib.request.build_opener(*direct).open(request, timeout=TIMEOUT) as answer:
-            status, headers, body = answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as error:
-        status, headers, body = error.code, error.headers, error.read()
-    except OSError as error:
-        raise Wrong(f"{path} is not answered: {error}") from error
+        answer = plain.ask("/openapi.json")
+    except Wrong:
+        return
+    if answer.status not in (301, 302, 307, 308, 403, 426):
+        raise Wrong(f"http://{service.host}/openapi.json answers {answer.status} in the clear")
+    where = answer.headers["Location"] or "https:"
+    if not where.startswith("https:"):
+        raise Wrong(f"http://{service.host}/openapi.json sends to {where}, which is no https")
+
+
+def headers(service: Service) -> None:
+    sent = uuid4().hex
+    answer = service.ask("/openapi.json", "HEAD", {"X-Request-ID": sent})
+    for name in (*HEADERS, "X-Request-ID"):
+        if not answer.headers[name]:
+            raise Wrong(f"/openapi.json answers without {name}")
+    if answer.headers["X-Request-ID"] != sent:
+        raise Wrong(f"/openapi.json answers with the X-Request-ID {answer.headers['X-Request-ID']}")
+
+
+def limits(service: Service) -> None:
+    answer = service.ask("/api/users/me")
+    if not answer.headers["RateLimit-Limit"]:
+        raise Wrong("/api/users/me answers without RateLimit headers: is Redis there?")
+
+
+def cors(service: Service) -> None:
+    """No origin is allowed but those of FRONTEND_URL, which are known to who has the token."""
+    if allowed := _preflight(service, "https://smoke.invalid"):
+        raise Wrong(f"a browser may call it from anywhere: Access-Control-Allow-Origin: {allowed}")
+    if not service.token:
+        return
+    for origin in _begin(service)["origins"]:
+        if _preflight(service, origin) != origin:
+            raise Wrong(f"a browser may not call it from {origin}, which FRONTEND_URL has")
+
+
+def _preflight(service: Service, origin: str) -> str | None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    return service.ask("/api/users/me", "OPTIONS", asked).headers["Access-Control-Allow-Origin"]
+
+
+def problems(service: Service) -> None:
+    """Errors are problems (RFC 9457), with the request's id, and nothing of the inside."""
+    for path, method, body, status in (
+        ("/api/users/me", "GET", None, 401),
+        ("/api/users/me", "PUT", None, 405),
+        ("/api/auth/login", "POST", b"{", 400),
+        (f"/smoke-test/{uuid4()}", "GET", None, 404),
+    ):
+        sent = {"Content-Type": "application/json"} if body else {}
+        answer = service.ask(path, method, sent, body)
+        kind = answer.headers["Content-Type"]
+        if answer.status != status or kind != "application/problem+json":
+            raise Wrong(f"{method} {path} answers {answer.status}, {kind}{answer.towards()}")
+        problem = answer.json(path)
+        if problem.get("request_id") != answer.headers["X-Request-ID"]:
+            raise Wrong(f"{method} {path} answers without a request id")
+        if b"Traceback" in answer.body or b".py" in answer.body:
+            raise Wrong(f"{method} {path} answers with a stack")
+
+
+def debug(service: Service) -> None:
+    """Neither Werkzeug's debugger nor its server, nor the page of development."""
+    asked = "/?__debugger__=yes&cmd=resource&f=style.css"
+    if service.ask(asked).headers["Content-Type"] != "application/json":
+        raise Wrong(f"{asked} is answered: this is a server of development")
+    if "Werkzeug" in (service.ask("/console").headers["Server"] or ""):
+        raise Wrong("Werkzeug's server answers, which is one of development")
+
+
+def document(service: Service) -> None:
+    answer = service.ask("/openapi.json")
+    if answer.status != 200 or not answer.json("/openapi.json").get("paths"):
+        raise Wrong(f"/openapi.json answers {answer.status}, without paths")
+
+
+def client(service: Service) -> None:
+    """Rate limits and logs are of who asks: not of a proxy, and not of who they say they are."""
+    begun = _begin(service, {"X-Forwarded-For": NOBODY})
+    seen = begun["client"]
+    if seen == NOBODY:
+        raise Wrong("it believes any X-Forwarded-For: PROXY_HOPS is larger than the proxies are")
+    if service.client and seen != service.client:
+        raise Wrong(f"it takes us for {seen}, and not for {service.client}: see PROXY_HOPS")
+    ours, theirs = (ipaddress.ip_address(begun[end]) for end in ("ours", "theirs"))
+    if theirs.is_global and not ipaddress.ip_address(seen).is_global:
+        raise Wrong(f"it takes us for {seen}, a proxy: PROXY_HOPS is less than the proxies are")
+    if not theirs.is_global and not theirs.is_loopback and not service.client and seen != str(ours):
+        raise Wrong(
+            f"it takes us for {seen}, and we are {ours}: PROXY_HOPS is less than the proxies are"
+            " (if addresses are translated on the way: --client says which is right)"
+        )
+
+
+def job(service: Service) -> None:
+    """Through outbox and Redis to a worker, which must be of the same commit."""
+    begun = _begin(service, keep=True)
+    path, deadline = f"/smoke/{begun['job']}", time.monotonic() + service.timeout
     try:
-        return status, {name.lower(): value for name, value in headers.items()}, json.loads(body)
-    except ValueError:
-        raise Wrong(f"{path} answers {status} with what is no JSON: {body[:100]!r}") from None
+        while True:
+            found = service.ask(path, headers=service.authorized()).json(path)
+            if found.get("status") == "succeeded":
+                break
+            if found.get("status") == "failed" or time.monotonic() >= deadline:
+                raise Wrong(
+                    f"the job is {found.get('status')} after {service.timeout:g} s:"
+                    " are worker, scheduler and Redis there?"
+                )
+            time.sleep(0.2)
+    finally:
+        service.ask(path, "DELETE", service.authorized())
+    if service.commit and found["version"] != service.commit:
+        raise Wrong(f"the worker is of version {found['version']}, not {service.commit}")
 
 
-def ready(url: str, _: str | None) -> None:
-    status, _headers, body = ask(url, "/health/ready")
-    if status != 200:
-        raise Wrong(f"/health/ready answers {status}: {json.dumps(body)}")
+def _begin(
+    service: Service, more: Mapping[str, str] | None = None, *, keep: bool = False
+) -> dict[str, Any]:
+    """What POST /smoke says, and both ends' addresses; its job is removed unless it is kept."""
+    answer = service.ask("/smoke", "POST", {**service.authorized(), **(more or {})})
+    if answer.status != 202:
+        raise Wrong(f"/smoke answers {answer.status}: has the service this SMOKE_TOKEN?")
+    found: dict[str, Any] = answer.json("/smoke")
+    if not keep:
+        service.ask(f"/smoke/{found['job']}", "DELETE", service.authorized())
+    return {**found, "ours": answer.ours, "theirs": answer.theirs}
 
 
-def version(url: str, wanted: str | None) -> None:
-    status, _headers, body = ask(url, "/health")
-    if wanted and body.get("version") != wanted:
-        raise Wrong(f"/health answers {status} of version {body.get('version')}, not {wanted}")
-
-
-def errors_are_problems(url: str, _: str | None) -> None:
-    status, headers, body = ask(url, "/api/users/me")
-    if status != 401 or headers["content-type"] != "application/problem+json":
-        raise Wrong(f"/api/users/me without a token answers {status}, {headers['content-type']}")
-    if not body.get("request_id") or headers.get("x-request-id") != body["request_id"]:
-        raise Wrong("/api/users/me answers without a request id")
-
-
-def document(url: str, _: str | None) -> None:
-    status, _headers, body = ask(url, "/openapi.json")
-    if status != 200 or not body.get("paths"):
-        raise Wrong(f"/openapi.json answers {status}, without paths")
-
-
-CHECKS: tuple[Callable[[str, str | None], None], ...] = (
+CHECKS: tuple[Callable[[Service], None], ...] = (
     ready,
-    version,
-    errors_are_problems,
+    tls,
+    redirect,
+    headers,
+    limits,
+    cors,
+    problems,
+    debug,
     document,
+    client,
+    job,
 )
 
 
-def run(url: str, wanted: str | None = None) -> int:
-    """Ask all of it; a line for each check."""
-    failed = 0
+def run(service: Service, *, as_json: bool = False) -> int:
+    """Ask all of it, and print a line for each check: 0, or 1 with the first cause on stderr."""
+    rows: list[dict[str, Any]] = []
     for check in CHECKS:
         start = time.monotonic()
         try:
-            check(url.rstrip("/"), wanted)
-            said = "ok"
+            if rows and rows[0]["result"] == "failed":
+                raise Skipped("not ready")
+            check(service)
+            result, why = "ok", ""
+        except Skipped as skipped:
+            result, why = "skipped", str(skipped)
         except Wrong as wrong:
-            failed, said = 1, f"FAILED: {wrong}"
-        name = check.__name__.replace("_", " ")
-        print(f"smoke  {name:20} {1000 * (time.monotonic() - start):5.0f} ms  {said}")
-    return failed
+            result, why = "failed", str(wrong)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            result, why = "failed", f"an answer that no Slipway gives ({error!r})"
+        took = round(1000 * (time.monotonic() - start))
+        rows.append({"check": check.__name__, "result": result, "ms": took, "why": why})
+        if not as_json:
+            mark = "FAILED" if result == "failed" else result
+            print(f"{check.__name__:10} {mark:8} {took:6} ms  {why}".rstrip(), flush=True)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    failed = [row for row in rows if row["result"] == "failed"]
+    if failed:
+        print(f"failed: {failed[0]['check']}: {failed[0]['why']}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", metavar="URL", type=_url, help="https://api.example.com")
+    parser.add_argument("--commit", metavar="SHA", help="the COMMIT_SHA that it must say it is")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=60,
+        help="to get ready in, and for a job (%(default)s)",
+    )
+    parser.add_argument(
+        "--client", metavar="ADDRESS", type=ipaddress.ip_address, help="ours, as it must see it"
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument(
+        "--insecure", action="store_true", help="accept any certificate: of a host by itself"
+    )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        help="with the service's SMOKE_TOKEN (default: that variable); client and job need it",
+    )
+
+
+def service_of(found: argparse.Namespace, token: str | None) -> Service:
+    """What the command line says. Raises Wrong for a file that is not there."""
+    if found.token_file:
+        try:
+            token = found.token_file.read_text().strip()
+        except OSError as error:
+            raise Wrong(f"{found.token_file} cannot be read: {error.strerror}") from None
+    scheme, host, port = found.url
+    return Service(
+        scheme,
+        host,
+        port,
+        commit=found.commit,
+        token=token,
+        timeout=found.timeout,
+        client=found.client and str(found.client),
+        verified=not found.insecure,
+    )
+
+
+def _url(text: str) -> tuple[str, str, int]:
+    try:
+        parts = urlsplit(text)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no http:// or https:// URL") from None
+    if not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+        raise argparse.ArgumentTypeError(f"{text!r} is not scheme and host alone")
+    return parts.scheme, parts.hostname, port
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0
+    if not 0 < found <= 3600:
+        raise argparse.ArgumentTypeError("seconds from 1 to 3600 are needed")
+    return found
+
+
+def main(arguments: argparse.Namespace, token: str | None = None) -> int:
+    """0 if all is well, else 1. The token is the service's SMOKE_TOKEN."""
+    try:
+        return run(service_of(arguments, token), as_json=arguments.json)
+    except Wrong as wrong:
+        print(f"failed: {wrong}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if word != UNVERIFIED]
-    sys.exit(run(words[0], words[1] if len(words) > 1 else None))
+    words = argparse.ArgumentParser(prog="smoke", description=__doc__)
+    add_arguments(words)
+    sys.exit(main(words.parse_args()))

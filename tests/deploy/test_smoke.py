@@ -1,71 +1,253 @@
 """The smoke test, of a service that is well and of some that are not."""
 
 import json
+import socket
+import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psycopg
 import pytest
+from redis import Redis as Client
 
 from deploy import smoke
 from deploy.__main__ import main
 from service.devservers import Postgres, Redis
-from tests.serving import Served, own_database
+from service.settings import ROOT
+from tests.children import Logs
+from tests.serving import Served, own_database, variables
+
+TOKEN = "a token of the tests, long enough for production"
+NAMES = [check.__name__ for check in smoke.CHECKS]
 
 
-def test_a_service_that_is_well_passes_with_python_alone(
-    postgres: Postgres, redis_server: Redis
+def results(out: str) -> dict[str, str]:
+    return {line.split()[0]: line.split()[1] for line in out.splitlines()}
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> str:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return str(path)
+
+
+def test_a_service_that_is_well_passes_and_keeps_nothing(
+    postgres: Postgres,
+    redis_server: Redis,
+    token_file: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """In production, behind a proxy that says who asks: us."""
+    url = own_database(postgres)
+    redis_url = f"{redis_server.url[:-1]}7"
+    production = {"APP_ENV": "production", "COMMIT_SHA": "abc", "SMOKE_TOKEN": TOKEN}
+    with (
+        Served(url, redis_url, **production) as served,
+        Logs(["-m", "service", "worker"], variables(url, redis_url) | production, "worker started"),
+    ):
+        words = ["smoke", served.url, "--commit", "abc", "--token-file", token_file]
+        capsys.readouterr()
+        assert main(words) == 0
+        out = results(capsys.readouterr().out)
+        assert out == dict.fromkeys(NAMES, "ok") | {"tls": "skipped", "redirect": "skipped"}
+
+        assert main([*words[:2], "--commit", "abc", "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)
+        assert [row["check"] for row in rows] == NAMES
+        assert {r["check"] for r in rows if r["result"] == "skipped"} == {
+            "tls",
+            "redirect",
+            "client",
+            "job",
+        }
+
+        assert main([*words[:2], "--commit", "def", "--timeout", "1"]) == 1
+        said = capsys.readouterr()
+        assert "failed: ready: /health answers 200 of version abc, not def" in said.err
+        assert set(list(results(said.out).values())[1:]) == {"skipped"}
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+    with Client.from_url(redis_url) as client:
+        assert [name for name in client.scan_iter() if b"smoke" in name] == []
+
+
+def test_it_runs_with_python_alone(postgres: Postgres, redis_server: Redis) -> None:
     """As a release runs it: piped into a Python that has no packages."""
     program = Path(smoke.__file__).read_bytes()
     with Served(own_database(postgres), redis_server.url, COMMIT_SHA="abc") as served:
-        for wanted, code in (("abc", 0), ("def", 1)):
-            command = [sys.executable, "-I", "-S", "-", served.url, wanted]
-            ended = subprocess.run(command, input=program, capture_output=True)
-            assert ended.returncode == code, ended.stderr
-    assert b"FAILED: /health answers 200 of version abc, not def" in ended.stdout
+        command = [sys.executable, "-I", "-S", "-", served.url, "--commit", "abc"]
+        ended = subprocess.run(command, input=program, capture_output=True)
+        assert ended.returncode == 0, ended.stderr
+
+
+def test_a_job_that_nobody_does_is_found_and_removed(
+    postgres: Postgres,
+    redis_server: Redis,
+    token_file: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = own_database(postgres)
+    with Served(url, f"{redis_server.url[:-1]}8", SMOKE_TOKEN=TOKEN) as served:
+        words = ["smoke", served.url, "--timeout", "1", "--token-file", token_file]
+        assert main(words) == 1
+    err = capsys.readouterr().err
+    assert "failed: job: the job is queued after 1 s: are worker, scheduler and Redis there?" in err
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("more", "cause"),
+    [
+        ({"PROXY_HOPS": "1"}, "client: it believes any X-Forwarded-For: PROXY_HOPS is larger"),
+        ({"SMOKE_TOKEN": f"{TOKEN} of others"}, "cors: /smoke answers 401: has the service"),
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "limits: /api/users/me answers without RateLimit"),
+    ],
+)
+def test_what_is_set_wrong_is_named(
+    postgres: Postgres,
+    redis_server: Redis,
+    token_file: str,
+    capsys: pytest.CaptureFixture[str],
+    more: dict[str, str],
+    cause: str,
+) -> None:
+    with Served(own_database(postgres), redis_server.url, **{"SMOKE_TOKEN": TOKEN, **more}) as it:
+        words = ["smoke", it.url, "--timeout", "1", "--token-file", token_file]
+        assert main(words) == 1
+    assert f"failed: {cause}" in capsys.readouterr().err
+
+
+Reply = Callable[[BaseHTTPRequestHandler], None]
+
+
+def reply(status: int, kind: str, body: bytes, **headers: str) -> Reply:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in {"Content-Type": kind, **headers}.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def breaks_off(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100")
+    handler.end_headers()
+    handler.wfile.write(b'{"status": ')
+
+
+def drips(handler: BaseHTTPRequestHandler) -> None:
+    """A byte now and then, so that no single wait is long."""
+    breaks_off(handler)
+    for _ in range(100):
+        handler.wfile.write(b" ")
+        time.sleep(0.05)
 
 
 @contextmanager
-def answering(answer: Callable[[str], tuple[int, str, bytes]]) -> Iterator[str]:
+def answering(answer: Reply, certificate: Path | None = None) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, kind, body = answer(self.path)
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(OSError):  # who asked has gone
+                answer(self)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            pass  # a client that refuses the certificate
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        scheme = "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            scheme = "https"
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{scheme}://localhost:{server.server_port}"
         server.shutdown()
 
 
-def test_each_wrong_answer_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    body = json.dumps({"status": "not ready", "version": "1"}).encode()
-    with answering(lambda path: (503, "application/json", body)) as url:
-        assert main(["smoke", url, "--version", "2"]) == 1
-    out = capsys.readouterr().out
-    for said in (
-        '/health/ready answers 503: {"status": "not ready", "version": "1"}',
-        "/health answers 503 of version 1, not 2",
-        "/api/users/me without a token answers 503, application/json",
-        "/openapi.json answers 503, without paths",
-    ):
-        assert said in out
+NOT_OK = '/health/ready answers 503: {"status": "not ready"'
+NOT_READY = json.dumps({"status": "not ready", "reason": "draining"}).encode()
+WRONG = [
+    (
+        reply(503, "application/json", NOT_READY),
+        '/health/ready answers 503: {"status": "not ready"',
+    ),
+    (reply(200, "text/html", b"<h1>It works!</h1>"), "with what is no JSON: b'<h1>It works!</h1>'"),
+    (reply(200, "application/json", b'{"ok": true}'), "but is not this service's: no status"),
+    (reply(301, "text/html", b"", Location="/health/ready"), "JSON: b'', Location: /health/ready"),
+    (breaks_off, "/health/ready is not answered: it breaks off in the middle"),
+    (drips, "/health/ready is not answered to the end within 1 s"),
+]
 
 
-def test_what_is_no_service_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    with answering(lambda path: (200, "text/html", b"<h1>It works!</h1>")) as url:
-        assert main(["smoke", f"{url}/"]) == 1
-    assert "/health/ready answers 200 with what is no JSON: b'<h1>It" in capsys.readouterr().out
-    assert main(["smoke", "http://127.0.0.1:1"]) == 1
-    assert "/health/ready is not answered: " in capsys.readouterr().out
+@pytest.mark.parametrize(("answer", "cause"), WRONG)
+def test_each_wrong_answer_is_one_line(
+    answer: Reply, cause: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(smoke, "PATIENCE", 1)
+    with answering(answer) as url:
+        assert main(["smoke", f"{url}/", "--timeout", "0.5"]) == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1].startswith("failed: ready: ")
+    assert cause in said.err.splitlines()[-1]
+    assert "Traceback" not in said.err
+
+
+def test_a_bad_certificate_is_said_and_can_be_borne(capsys: pytest.CaptureFixture[str]) -> None:
+    certificate = ROOT / "tests" / "localhost.pem"
+    with answering(reply(503, "application/json", NOT_READY), certificate) as url:
+        assert main(["smoke", url, "--timeout", "0.1"]) == 1
+        assert "its certificate is not accepted: self-signed" in capsys.readouterr().err
+        assert main(["smoke", url, "--timeout", "0.1", "--insecure"]) == 1
+        assert "answers 503" in capsys.readouterr().err
+
+
+def test_a_host_that_is_down_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    assert main(["smoke", f"http://127.0.0.1:{port}", "--timeout", "0.5"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("waiting: /health/ready is not answered: ")
+    assert "Connection refused" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ftp://example.com"], "'ftp://example.com' is no http:// or https:// URL"),
+        (["example.com"], "'example.com' is no http:// or https:// URL"),
+        (["https://example.com:port"], "is no http:// or https:// URL"),
+        (["https://example.com/api"], "is not scheme and host alone"),
+        (["https://example.com", "--timeout", "soon"], "seconds from 1 to 3600 are needed"),
+        (["https://example.com", "--client", "me"], "invalid ip_address value: 'me'"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_matter_of_usage(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["smoke", *words])
+    assert said in capsys.readouterr().err
+
+
+def test_a_token_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["smoke", "http://localhost", "--token-file", "/no/such"]) == 1
+    assert "failed: /no/such cannot be read: No such file" in capsys.readouterr().err
