@@ -1,0 +1,93 @@
+"""What each platform does at a deploy, as far as its documentation says: the facts, not the play.
+
+The manifest says the rest: commands, variables, ports, health paths, grace. `shortened` waits of a
+platform only make it harder for us. Sources: deploy/<target>/README.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Strategy = Literal["swap", "rolling", "gap"]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """A platform, as it treats processes of ours."""
+
+    target: str
+    # swap: all new ones start, get traffic when they are well, then the old ones stop.
+    # rolling: one after the other. gap: the old ones stop first.
+    strategy: Strategy
+    builds: Literal["Dockerfile", "buildpack"] = "Dockerfile"
+    instances: int = 2
+    memory: str = "512m"  # of an instance of web
+    sets: Mapping[str, str] = field(default_factory=dict)  # variables; {commit} is the version
+    database: str = "postgresql://{}?sslmode=require"  # how its DATABASE_URL is spelt
+    redis_tls: bool = False  # with a certificate that is self-signed
+    signal: str = "SIGTERM"
+    signals_all: bool = False  # every process of a container, not only the first
+    signals_before_routing: float | None = None  # seconds for which traffic still comes after it
+    health_host: str = "10.0.0.1"  # the Host header of its health checks
+    healthy_within: float = 60  # seconds
+    forwards: str = "$proxy_add_x_forwarded_for"  # the X-Forwarded-For that it hands on
+    redirects: bool = True  # plain HTTP to HTTPS, by itself
+    flags: tuple[str, ...] = ()  # of docker run: what its containers may not
+    not_confirmed: str = ""
+
+
+BEHAVIOURS = {
+    each.target: each
+    for each in (
+        Behaviour(
+            "heroku",
+            "gap",
+            builds="buildpack",
+            instances=1,
+            sets={
+                "PORT": "24601",
+                "DYNO": "web.1",
+                "WEB_CONCURRENCY": "2",
+                "WEB_CONCURRENCY_SET_BY": "heroku/python",
+                "GUNICORN_CMD_ARGS": "--access-logfile -",
+                "FORWARDED_ALLOW_IPS": "*",
+                "PYTHONUNBUFFERED": "true",
+                "HEROKU_BUILD_COMMIT": "{commit}",
+            },
+            database="postgres://{}?sslmode=require",
+            redis_tls=True,
+            signals_all=True,
+            redirects=False,
+            not_confirmed="how long the gap is: that of the start here",
+        ),
+        Behaviour(
+            "render",
+            "swap",
+            sets={"PORT": "10000", "RENDER": "true", "RENDER_GIT_COMMIT": "{commit}"},
+            database="postgresql://{}",
+            health_host="api.example.com",
+            forwards="$proxy_add_x_forwarded_for, 172.68.0.9",
+            not_confirmed="how many addresses its proxies add",
+        ),
+        Behaviour(
+            "digitalocean",
+            "swap",
+            sets={"COMMIT_SHA": "{commit}"},
+            not_confirmed="how many addresses its proxies add",
+        ),
+        Behaviour(
+            "fly",
+            "swap",
+            sets={"FLY_APP_NAME": "slipway", "FLY_MACHINE_ID": "1", "PRIMARY_REGION": "fra"},
+            database="postgres://{}",
+            forwards="$proxy_add_x_forwarded_for, 66.241.124.1",
+        ),
+        Behaviour(
+            "cloudrun",
+            "swap",
+            sets={"K_SERVICE": "slipway", "K_REVISION": "slipway-1", "K_CONFIGURATION": "slipway"},
+            database="postgresql://{}",
+            not_confirmed="what its front end does to kept connections as a revision is replaced",
+        ),
+    )
+}

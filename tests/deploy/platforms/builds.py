@@ -1,0 +1,93 @@
+"""What is deployed: images and trees of versions, made of what git tracks, as a platform builds.
+
+v1 is the code as it is; v2 has one migration more; the migration of v3 fails.
+"""
+
+import shutil
+import subprocess
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+from service.migrations import known
+from service.settings import ROOT
+from tests.deploy.docker.site import docker
+
+VERSIONS = ("v1", "v2", "v3")
+BUILDPACK = """\
+FROM python:3.13-slim
+ENV PATH=/app/.heroku/python/bin:$PATH HOME=/app
+WORKDIR /app
+RUN useradd --no-create-home dyno && python -m venv /app/.heroku/python
+COPY requirements.txt /app/
+RUN --mount=type=cache,target=/root/.cache/pip \\
+    pip install --quiet --disable-pip-version-check -r requirements.txt
+COPY . /app
+USER dyno
+"""
+
+
+def tracked(folder: Path) -> None:
+    """A copy of what git tracks, with what is changed and not yet committed: no .env, no .venv."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def revision(version: str) -> tuple[str, str] | None:
+    """The name and text of the migration that a version has more than the one before."""
+    if version == "v1":
+        return None
+    of, statement = {
+        "v2": (known()[-1], "CREATE TABLE IF NOT EXISTS rehearsed (id int)"),
+        "v3": ("rehearsed", "SELECT 1 / 0"),
+    }[version]
+    name = {"v2": "rehearsed", "v3": "broken"}[version]
+    return f"{name}.py", (
+        f"from alembic import op\nrevision = {name!r}\ndown_revision = {of!r}\n"
+        f"def upgrade(): op.execute({statement!r})\n"
+    )
+
+
+def build(how: str, version: str) -> str:
+    """The image of a version, built as `how` says: the Dockerfile, or as a buildpack does."""
+    tag = f"slipway-rehearsal:{how.lower()}-{version}"
+    if version != "v1":
+        return _with_revision(tag, build(how, {"v2": "v1", "v3": "v2"}[version]), version)
+    folder = Path(f"/tmp/slipway-rehearsal-{how.lower()}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        tracked(folder)
+        if how == "buildpack":
+            (folder / ".dockerignore").unlink()
+            (folder / "Dockerfile").write_text(BUILDPACK)
+        docker("build", "--quiet", "--tag", tag, str(folder))
+    finally:
+        shutil.rmtree(folder)
+    return tag
+
+
+def _with_revision(tag: str, base: str, version: str) -> str:
+    found = revision(version)
+    assert found is not None
+    context = BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        for name, text in (
+            ("Dockerfile", f"FROM {base}\nCOPY {found[0]} /app/migrations/versions/\n"),
+            found,
+        ):
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(text), 0o644
+            tar.addfile(info, BytesIO(text.encode()))
+    command = ["docker", "build", "--quiet", "--tag", tag, "-"]
+    subprocess.run(command, input=context.getvalue(), check=True, capture_output=True)
+    return tag
