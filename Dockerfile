@@ -8,13 +8,13 @@
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 # The packages, in a layer that only a new requirements.txt builds anew. Wheels only: nothing is
-# compiled, so there is no compiler to leave behind.
+# compiled, so there is no compiler to leave behind. No cache is mounted: Railway refuses a
+# Dockerfile whose cache is not named after one service, and three are built from this one.
 FROM ${PYTHON_IMAGE} AS packages
 COPY requirements.txt /
-RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m venv --without-pip /venv \
+RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-deps --require-hashes --only-binary :all: \
-        --disable-pip-version-check --no-compile -r /requirements.txt \
+        --disable-pip-version-check --no-compile --no-cache-dir -r /requirements.txt \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /venv
 
 # The code, with its bytecode: a process that may write nothing would compile it at each start.

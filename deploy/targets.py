@@ -11,6 +11,7 @@ from deploy.digitalocean import manifest as digitalocean
 from deploy.fly import manifest as fly
 from deploy.heroku import manifest as heroku
 from deploy.manifest import Manifest
+from deploy.railway import manifest as railway
 from deploy.render import manifest as render
 
 TARGETS: dict[str, Callable[[Path], Manifest]] = {
@@ -18,5 +19,6 @@ TARGETS: dict[str, Callable[[Path], Manifest]] = {
     "digitalocean": digitalocean.read_manifest,
     "fly": fly.read_manifest,
     "heroku": heroku.read_manifest,
+    "railway": railway.read_manifest,
     "render": render.read_manifest,
 }

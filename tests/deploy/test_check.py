@@ -21,6 +21,7 @@ FILES = (
     "Procfile",
     "app.json",
     ".python-version",
+    ".railway/railway.py",
     "render.yaml",
     "fly.toml",
     "Dockerfile",
@@ -40,6 +41,7 @@ def root(tmp_path: Path) -> Path:
     for name in FOLDERS:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.py*"))
     for name in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -110,6 +112,7 @@ def test_each_rule_was_seen_to_find_something(target: str) -> None:
         ("render", "render.yaml", "just text", "render.yaml:1: does not hold a mapping"),
         ("fly", "fly.toml", "app = 1\nx =\n", "fly.toml:2: does not parse"),
         ("fly", "fly.toml", None, "fly.toml is not there"),
+        ("railway", ".railway/railway.py", "main = (\n", ".railway/railway.py:1: does not parse"),
     ],
 )
 def test_what_cannot_be_read_is_one_clear_finding(
@@ -144,10 +147,7 @@ def test_all_of_it_as_a_table_and_for_machines(capsys: pytest.CaptureFixture[str
     assert "the folder of schemas /no/such/folder is not there" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["check", "geocities"])
-    assert (
-        "'geocities' is none of cloudrun, digitalocean, fly, heroku, render"
-        in capsys.readouterr().err
-    )
+    assert f"'geocities' is none of {', '.join(TARGETS)}" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Railway: its own description of a project, .railway/railway.py, and what it says."""

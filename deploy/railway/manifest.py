@@ -1,0 +1,95 @@
+""".railway/railway.py, as Railway's CLI understands it."""
+
+from math import inf
+from pathlib import Path
+
+from deploy.manifest import Kind, Manifest, Platform, Probe, Process, Stage, Variable
+from deploy.railway.project import PATIENCE, read_project
+from deploy.reading import Node, Place
+
+PLATFORM = Platform(
+    name="railway",
+    grace=0,  # it kills at once unless it is told otherwise
+    grace_most=inf,  # no limit is documented
+    sets={"PORT": None, "RAILWAY_GIT_COMMIT_SHA": None},
+    hops=2,  # X-Forwarded-For is CLIENT, EDGE; what the client sent in it is dropped
+    idle=60,
+    answers_within=900,
+    connections=97,  # PostgreSQL's own default: 100, 3 of them reserved
+)
+KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
+
+
+def read_manifest(root: Path, patience: float = PATIENCE) -> Manifest:
+    """Raises Failed if the file is not there, cannot be evaluated, or is what the CLI refuses."""
+    project = read_project(root, ("production", "staging"), patience)
+    stages = [_stage(name, project.place, each) for name, each in project.environments.items()]
+    nodes = [node for each in project.environments.values() for node in each]
+    parts = [
+        {key: each for key, each in node.items() if key in ("build", "deploy")} for node in nodes
+    ]
+    schemas = [Node(part, node.place) for part, node in zip(parts, nodes, strict=True) if part]
+    return Manifest(
+        platform=PLATFORM,
+        stages=tuple(stages),
+        schemas=tuple(("railway.schema.json", each) for each in schemas),
+    )
+
+
+def _stage(name: str, place: Place, nodes: list[Node]) -> Stage:
+    named = {node.text("name"): node for node in nodes if node.text("type") == "service"}
+    services = {kind: named[kind] for kind in KINDS if kind in named}
+    processes = {kind: _process(kind, node) for kind, node in services.items()}
+    first = [each for node in services.values() if (each := node.get("deploy", "preDeployCommand"))]
+    if first and "web" in processes:
+        # Should one of them say something else, that is the one to look at.
+        said = next((each for each in first if _command(each) != _command(first[0])), first[0])
+        variables = processes["web"].variables
+        processes["migrate"] = Process("migrate", said.place, _command(said), variables)
+    # They are deployed at the same time: who does not migrate may be first.
+    migrates = first[0].place if first and len(first) == len(services) else None
+    return Stage(name, place, processes, migrates)
+
+
+def _process(kind: Kind, node: Node) -> Process:
+    start = node.get("deploy", "startCommand")
+    health = node.get("deploy", "healthcheckPath")
+    return Process(
+        kind,
+        (start or node).place,
+        _command(start) if start else None,
+        {name: _variable(name, each) for name, each in node.items("variables")},
+        probes=(Probe(str(health.value), health.place),) if health else (),
+        port=_port(node),
+        grace=node.get("deploy", "drainingSeconds"),
+        instances=_instances(node),
+    )
+
+
+def _command(node: Node) -> str:
+    """A command before a deploy is a list with one command in it."""
+    return " && ".join(str(each.value) for each in node.each()) or str(node.value)
+
+
+def _variable(name: str, node: Node) -> Variable:
+    """A literal is written out, unless Railway is to put something in; a raw one is an object of
+    Railway's own format."""
+    said = node.get("value") if node.text("type") == "raw" else node
+    value = said.text("value") if said else None
+    made = said is not None and said.get("generator") is not None
+    return Variable(name, node.place, None if value and "${{" in value else value, made=made)
+
+
+def _port(node: Node) -> Node | None:
+    """Where the first domain sends requests. Without one in the file, that is said elsewhere."""
+    domains = node.items("networking", "customDomains")
+    return domains[0][1].get("port") if domains else None
+
+
+def _instances(node: Node) -> Node | None:
+    """The replicas in all regions."""
+    regions = node.get("deploy", "multiRegionConfig")
+    if regions is None:
+        return node.get("deploy", "numReplicas")
+    counts = [each.number("numReplicas") or 1 for _, each in regions.items()]
+    return Node(sum(counts), regions.place)
