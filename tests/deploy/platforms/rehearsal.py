@@ -171,7 +171,7 @@ class Rehearsal:
         variables = self.variables(process, version)
         docker(
             *("create", "--network", NAME, "--name", name, "--label", f"rehearsal={NAME}"),
-            *("--memory", memory, *self.behaviour.flags),
+            *("--memory", memory, "--no-healthcheck", *self.behaviour.flags),
             *(word for each in variables for word in ("--env", each)),
             *(image, *command),
             **variables,
