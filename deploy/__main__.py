@@ -3,9 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 try:
-    from deploy import check, smoke
+    from deploy import check, env, smoke
     from deploy.docker import release, status
     from deploy.docker.stack import Stack
     from deploy.shell import Failed, finish_commands
@@ -26,6 +27,16 @@ def parser() -> argparse.ArgumentParser:
     held.add_argument("--json", action="store_true", help="for machines")
     asked = commands.add_parser("smoke", help="ask a running service what it must answer")
     smoke.add_arguments(asked)
+    told = commands.add_parser("env", help="what must be set by hand there, as its CLI's commands")
+    told.add_argument("target", choices=sorted(env.SPELT), metavar="TARGET", help="%(choices)s")
+    told.add_argument("--stage", choices=("production", "staging"), default="production")
+    where = told.add_mutually_exclusive_group()
+    where.add_argument(
+        "--file", type=Path, help="for the values, mode 0600 (default: .env.TARGET.STAGE)"
+    )
+    where.add_argument(
+        "--print", action="store_true", help="write the values out, in the commands: no file"
+    )
     docker = commands.add_parser("docker", help="release on one host with Docker")
     verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
     one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
@@ -48,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if found.command == "check":
             folder = check.schemas_folder(found.schemas)
             return check.run(ROOT, found.target, folder, as_json=found.json)
+        if found.command == "env":
+            file = found.file or Path(f".env.{found.target}.{found.stage}")
+            return env.run(ROOT, found.target, found.stage, None if found.print else file)
         if found.command == "smoke":
             return smoke.main(found, environment().get("SMOKE_TOKEN"))
         stack = Stack()

@@ -23,6 +23,7 @@ class Variable:
     place: Place
     value: str | None = None  # what is written out; None if it comes from elsewhere
     made: bool = False  # by the platform, at random: a secret that nobody has seen
+    by_hand: bool = False  # set there before the first deploy: `python -m deploy env`
 
 
 @dataclass(frozen=True)

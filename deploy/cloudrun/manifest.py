@@ -46,7 +46,9 @@ def _process(kind: Kind, file: Node) -> Process:
     command = container.get("command")
     port = container.get("ports", 0, "containerPort")
     variables = {
-        name: Variable(name, each.place, each.text("value"))
+        name: Variable(
+            name, each.place, each.text("value"), by_hand=each.get("valueFrom") is not None
+        )
         for each in container.each("env")
         if (name := each.text("name"))
     }

@@ -78,7 +78,8 @@ def _variables(node: Node) -> dict[str, Variable]:
         name, value = each.text("key") or "", each.text("value")
         if value and "${" in value:
             value = None  # a reference
-        found[name] = Variable(name, each.place, value)
+        secret = each.text("type") == "SECRET" and value is None
+        found[name] = Variable(name, each.place, value, by_hand=secret)
     return found
 
 

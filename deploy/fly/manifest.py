@@ -71,5 +71,7 @@ def _secrets(name: str, text: str) -> list[Variable]:
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if listed := re.match(r"# Secrets, by .*?: ([A-Z0-9_ ]+)$", line):
-            found += [Variable(each, Place(name, number)) for each in listed[1].split()]
+            found += [
+                Variable(each, Place(name, number), by_hand=True) for each in listed[1].split()
+            ]
     return found

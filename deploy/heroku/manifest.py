@@ -67,9 +67,10 @@ def _variables(app: Node, *path: str) -> dict[str, Variable]:
     found = {}
     for name, node in app.items(*path):
         made = node.text("generator") == "secret"
-        value = node.get("value")
-        place = value.place if value else node.place
-        found[name] = Variable(name, place, None if made else node.text("value") or "", made)
+        value = node.get("value") or node
+        written = None if made else node.text("value") or ""
+        # app.json is read for the button and review apps, not by `heroku create`.
+        found[name] = Variable(name, value.place, written, made, by_hand=True)
     return found
 
 

@@ -77,7 +77,9 @@ def _variable(name: str, node: Node) -> Variable:
     said = node.get("value") if node.text("type") == "raw" else node
     value = said.text("value") if said else None
     made = said is not None and said.get("generator") is not None
-    return Variable(name, node.place, None if value and "${{" in value else value, made=made)
+    by_hand = node.text("type") == "sharedReference"
+    written = None if value and "${{" in value else value
+    return Variable(name, node.place, written, made=made, by_hand=by_hand)
 
 
 def _port(node: Node) -> Node | None:

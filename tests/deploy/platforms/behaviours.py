@@ -57,6 +57,7 @@ BEHAVIOURS = {
             database="postgres://{}?sslmode=require",
             redis_tls=True,
             signals_all=True,
+            flags=("--init",),  # the first process of a dyno is Heroku's own
             redirects=False,
             not_confirmed="how long the gap is: that of the start here",
         ),

@@ -1,0 +1,187 @@
+"""`python -m deploy env TARGET`: what must be set by hand there, as the commands of its own tools.
+
+Secrets are made at random and go to a file that only its owner may read: not to the terminal, the
+shell's history or a process list. Add a target: a function that spells its commands, in SPELT.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from deploy.manifest import Variable
+from deploy.shell import Failed, say
+from deploy.targets import TARGETS
+from service.settings import Settings, variable
+from service.variables import PLACEHOLDER
+
+# What nobody can make up: the service refuses these until they are replaced.
+YOURS = {
+    "DATABASE_URL": f"postgresql://service:{PLACEHOLDER}@HOST:5432/service",
+    "REDIS_URL": f"redis://:{PLACEHOLDER}@HOST:6379/0",
+}
+FRESH = ("JWT_SECRET", "SMOKE_TOKEN")
+REQUIRED = (
+    *(variable(n, f) for n, f in Settings.model_fields.items() if f.is_required()),
+    FRESH[1],
+)
+
+
+@dataclass(frozen=True)
+class Values:
+    """What is to be set, and how a command gets at it: out of a file, or written out."""
+
+    stage: str
+    given: Mapping[str, str]
+    file: Path | None
+
+    @property
+    def app(self) -> str:
+        return "slipway" if self.stage == "production" else f"slipway-{self.stage}"
+
+    def printed(self, name: str) -> str:
+        """A command that prints a value, without an end of line."""
+        if self.file is None:
+            return f"printf %s {quote(self.given[name])}"
+        return f"sed -n 's/^{name}=//p' {quote(str(self.file))} | tr -d '\\n'"
+
+    def words(self, option: str = "") -> str:
+        return " ".join(option + quote(f"{name}={value}") for name, value in self.given.items())
+
+
+def _cloudrun(values: Values) -> list[str]:
+    prefix = f"slipway-{values.stage}"
+    return [
+        f"{values.printed(name)} |"
+        f" gcloud secrets create {prefix}-{name.lower().replace('_', '-')} --data-file=-"
+        for name in values.given
+    ]
+
+
+def _digitalocean(values: Values) -> list[str]:
+    spec = (
+        ".do/app.yaml" if values.stage == "production" else "deploy/digitalocean/app.staging.yaml"
+    )
+    edits = " ".join(
+        f'-e "s|key: {name}, type: SECRET|&, value: \\"$({values.printed(name)})\\"|"'
+        for name in values.given
+    )
+    return [f"sed {edits} {spec} | doctl apps create --spec -"]
+
+
+def _docker(values: Values) -> list[str]:
+    return [
+        f"{values.printed(name)} | docker secret create {name.lower()} -    # {name}_FILE"
+        f"=/run/secrets/{name.lower()}"
+        for name in values.given
+    ]
+
+
+def _dotenv(values: Values) -> list[str]:
+    if values.file is None:
+        return [f"echo {quote(f'{name}={value}')} >>.env" for name, value in values.given.items()]
+    return [f"install -m 600 {quote(str(values.file))} .env"]
+
+
+def _ecs(values: Values) -> list[str]:
+    return [
+        f"{_as_json(values)} | aws secretsmanager create-secret"
+        f" --name slipway/{values.stage} --secret-string file:///dev/stdin"
+    ]
+
+
+def _fly(values: Values) -> list[str]:
+    if values.file is None:
+        return [f"fly secrets set --app {values.app} --stage {values.words()}"]
+    return [f"fly secrets import --app {values.app} --stage <{quote(str(values.file))}"]
+
+
+def _heroku(values: Values) -> list[str]:
+    if values.file is None:
+        return [f"heroku config:set --app {values.app} {values.words()}"]
+    return [f"xargs heroku config:set --app {values.app} <{quote(str(values.file))}"]
+
+
+def _kubernetes(values: Values) -> list[str]:
+    command = f"kubectl --namespace {values.app} create secret generic slipway"
+    if values.file is None:
+        return [f"{command} {values.words('--from-literal=')}"]
+    return [f"{command} --from-env-file={quote(str(values.file))}"]
+
+
+def _railway(values: Values) -> list[str]:
+    shared = _as_json(values, '{"value":"%s"}', ('{"sharedVariables":', "}"))
+    return [
+        f"railway environment {values.stage}",
+        f"{shared} | railway environment edit --json",
+    ]
+
+
+def _as_json(values: Values, each: str = '"%s"', around: tuple[str, str] = ("", "")) -> str:
+    """A command that prints the values as an object of JSON."""
+    inner = ",".join(f'"{name}":{each}' for name in values.given)
+    words = " ".join(f'"$({values.printed(name)})"' for name in values.given)
+    return f"printf {quote(around[0] + '{' + inner + '}' + around[1])} {words}"
+
+
+Speller = Callable[[Values], list[str]]
+SPELT: dict[str, Speller] = {
+    "cloudrun": _cloudrun,
+    "digitalocean": _digitalocean,
+    "docker": _docker,
+    "dotenv": _dotenv,
+    "ecs": _ecs,
+    "fly": _fly,
+    "heroku": _heroku,
+    "kubernetes": _kubernetes,
+    "railway": _railway,
+    "render": lambda _: [],
+}
+
+
+def run(root: Path, target: str, stage: str, file: Path | None) -> int:
+    """Write the file, if one is wanted, and print the commands. Raises Failed."""
+    given = needed(root, target, stage)
+    if not given:
+        say(f"{target}: nothing is set by hand; its manifest makes or refers to all that is needed")
+        return 0
+    if file is not None:
+        write(file, given)
+        say(f"# {file} (mode 0600) has {', '.join(given)}. Remove it when you are done.")
+    if yours := [name for name in given if name in YOURS]:
+        say(f"# Yours to put in first: {', '.join(yours)}.")
+    for line in SPELT[target](Values(stage, given, file)):
+        say(line)
+    return 0
+
+
+def needed(root: Path, target: str, stage: str) -> dict[str, str]:
+    """What is set by hand for all processes of a stage, with values. Raises Failed."""
+    if target not in TARGETS:
+        return {name: _value(name, None) for name in [*REQUIRED, "SMOKE_TOKEN"]}
+    found: dict[str, Variable] = {}
+    for each in TARGETS[target](root).stages:
+        if each.name == stage:
+            for process in each.processes.values():
+                found |= {v.name: v for v in process.variables.values() if v.by_hand}
+    return {name: _value(name, each.value) for name, each in found.items()}
+
+
+def _value(name: str, written: str | None) -> str:
+    if written is not None:
+        return written
+    return secrets.token_hex(32) if name in FRESH else YOURS.get(name, PLACEHOLDER)
+
+
+def write(file: Path, given: Mapping[str, str]) -> None:
+    """Raises Failed if it is there already: the secrets in it may be in use."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Failed(f"{file} is there already, and may be in use: --file names another") from None
+    except OSError as error:
+        raise Failed(f"{file} cannot be written: {error.strerror}") from None
+    with os.fdopen(descriptor, "w") as out:
+        out.writelines(f"{name}={value}\n" for name, value in given.items())
