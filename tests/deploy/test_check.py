@@ -145,7 +145,7 @@ def test_all_of_it_as_a_table_and_for_machines(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit, match="2"):
         main(["check", "geocities"])
     assert (
-        "'geocities' is none of cloudrun, digitalocean, fly, heroku, render"
+        "'geocities' is none of cloudrun, digitalocean, fly, heroku, kubernetes, render"
         in capsys.readouterr().err
     )
 
