@@ -28,7 +28,6 @@ MERGED = {
     "env": "name",
     "volumes": "name",
     "volumeMounts": "mountPath",
-    "topologySpreadConstraints": "topologyKey",
 }
 REPLACED = {"command", "args", "envFrom", "metrics", "policies", "rules", "tls"}
 
