@@ -10,6 +10,7 @@ from deploy.cloudrun import manifest as cloudrun
 from deploy.digitalocean import manifest as digitalocean
 from deploy.fly import manifest as fly
 from deploy.heroku import manifest as heroku
+from deploy.kubernetes import manifest as kubernetes
 from deploy.manifest import Manifest
 from deploy.railway import manifest as railway
 from deploy.render import manifest as render
@@ -19,6 +20,7 @@ TARGETS: dict[str, Callable[[Path], Manifest]] = {
     "digitalocean": digitalocean.read_manifest,
     "fly": fly.read_manifest,
     "heroku": heroku.read_manifest,
+    "kubernetes": kubernetes.read_manifest,
     "railway": railway.read_manifest,
     "render": render.read_manifest,
 }

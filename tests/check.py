@@ -58,9 +58,11 @@ def own(name: str) -> list[str]:
     return [sys.executable, "-m", "tests.check", name]
 
 
+KUBERNETES = "tests/deploy/test_kubernetes.py"
 CHECKS = {  # the slow ones first
     "types": program("mypy"),
     "migrations": own("migrations"),
+    "kustomize": [sys.executable, *f"-m pytest -m kubectl {KUBERNETES}".split()],
     "layers": [sys.executable, "-m", "pytest", "-p", "no:randomly", "tests/test_layers.py"],
     "lint": program("ruff", "check", "."),
     "format": program("ruff", "format", "--check", "."),

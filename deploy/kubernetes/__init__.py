@@ -1,0 +1,1 @@
+"""Kubernetes with kustomize: base/, and an overlay for each stage."""
