@@ -16,7 +16,9 @@ CLIS = ("aws", "docker", "doctl", "fly", "gcloud", "heroku", "kubectl", "railway
 # Writes its words, a line each, and what comes on its standard input.
 RECORDS = """#!/bin/sh
 for word in "$0" "$@"; do echo "word $word"; done | sed 's|word /.*/|word |' >>"$RECORD"
-for word in "$@"; do case $word in --*-file=/*) sed 's/^/given /' "${word#*=}" >>"$RECORD" ;; esac; done
+for word in "$@"; do
+    case $word in --*-file=/*) sed 's/^/given /' "${word#*=}" >>"$RECORD" ;; esac
+done
 [ -t 0 ] || sed 's/^/given /' >>"$RECORD"
 """
 SECRET = re.compile(r"[0-9a-f]{64}")

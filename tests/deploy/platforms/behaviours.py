@@ -31,11 +31,17 @@ class Behaviour:
     health_host: str = "10.0.0.1"  # the Host header of its health checks
     healthy_within: float = 60  # seconds
     forwards: str = "$proxy_add_x_forwarded_for"  # the X-Forwarded-For that it hands on
+    migrations: int = 1  # at the same time, one for each service that has it
     redirects: bool = True  # plain HTTP to HTTPS, by itself
     flags: tuple[str, ...] = ()  # of docker run: what its containers may not
     not_confirmed: str = ""
 
 
+# Nothing writable but /tmp, no capabilities: what manifests ask for that can.
+LEAST = (
+    *("--read-only", "--tmpfs", "/tmp:size=64m", "--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges"),
+)
 BEHAVIOURS = {
     each.target: each
     for each in (
@@ -89,6 +95,28 @@ BEHAVIOURS = {
             sets={"K_SERVICE": "slipway", "K_REVISION": "slipway-1", "K_CONFIGURATION": "slipway"},
             database="postgresql://{}",
             not_confirmed="what its front end does to kept connections as a revision is replaced",
+        ),
+        Behaviour(
+            "railway",
+            "swap",
+            sets={"RAILWAY_GIT_COMMIT_SHA": "{commit}", "RAILWAY_ENVIRONMENT_NAME": "production"},
+            database="postgresql://{}",
+            health_host="healthcheck.railway.app",
+            healthy_within=120,
+            forwards="$remote_addr, 152.233.0.7",  # what the client sent is dropped
+            migrations=3,
+            not_confirmed="whether the old web still gets requests after SIGTERM",
+        ),
+        Behaviour(
+            "kubernetes",
+            "rolling",
+            sets={"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"},
+            database="postgresql://{}",
+            signals_before_routing=1,
+            health_host="10.244.1.7:8000",
+            forwards="$remote_addr",
+            flags=LEAST,
+            not_confirmed="how long an ingress controller takes to notice: 1 s here",
         ),
     )
 }

@@ -1,6 +1,7 @@
 """Does with the processes of a manifest what their platform does: starts, asks, routes, stops."""
 
 import http.client
+import itertools
 import json
 import shlex
 import time
@@ -72,7 +73,7 @@ class Rehearsal:
             "JWT_SECRET": token_hex(32),
             "SMOKE_TOKEN": self.token,
         }
-        self._count = 0
+        self._numbers = itertools.count(1)
 
     # The deploy.
 
@@ -90,8 +91,13 @@ class Rehearsal:
         return None
 
     def migrate(self, image: str, version: str) -> str | None:
-        """The command before traffic, in a container of its own: None, or what it said as it
-        failed."""
+        """The command before traffic, wherever it runs: None, or what it said as it failed."""
+        with ThreadPoolExecutor() as pool:
+            count = range(self.behaviour.migrations)
+            said = list(pool.map(lambda _: self._migrate(image, version), count))
+        return next(filter(None, said), None)
+
+    def _migrate(self, image: str, version: str) -> str | None:
         process = self.stage.processes["migrate"]
         name = self._create(process, image, version)
         docker("start", name)
@@ -162,8 +168,7 @@ class Rehearsal:
         return Instance(process, name, address, port)
 
     def _create(self, process: Process, image: str, version: str) -> str:
-        self._count += 1
-        name = f"{NAME}-{process.kind}-{self._count}"
+        name = f"{NAME}-{process.kind}-{next(self._numbers)}"
         command = shlex.split(process.command or "")
         if self.behaviour.builds == "buildpack":
             command = ["bash", "-c", process.command or ""]
