@@ -1,4 +1,4 @@
-"""A release to ECS migrates first, and fails unless all of it serves: with an AWS CLI of our own."""
+"""A release to ECS migrates first, and fails unless all of it serves. The AWS CLI is our own."""
 
 import os
 import subprocess
