@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deploy.cloudrun import manifest as cloudrun
 from deploy.digitalocean import manifest as digitalocean
+from deploy.ecs import manifest as ecs
 from deploy.fly import manifest as fly
 from deploy.heroku import manifest as heroku
 from deploy.kubernetes import manifest as kubernetes
@@ -18,6 +19,7 @@ from deploy.render import manifest as render
 TARGETS: dict[str, Callable[[Path], Manifest]] = {
     "cloudrun": cloudrun.read_manifest,
     "digitalocean": digitalocean.read_manifest,
+    "ecs": ecs.read_manifest,
     "fly": fly.read_manifest,
     "heroku": heroku.read_manifest,
     "kubernetes": kubernetes.read_manifest,
