@@ -101,7 +101,7 @@ def yaml_documents(root: Path, name: str) -> list[Node]:
     """The documents of a YAML file; JSON is YAML too. Raises Failed, with its line."""
     text = read(root, name)
     try:
-        loader = yaml.SafeLoader(text)
+        loader = yaml.CSafeLoader(text)
         found = [_node(name, loader, each) for each in _composed(loader)]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -113,14 +113,14 @@ def yaml_documents(root: Path, name: str) -> list[Node]:
     return found
 
 
-def _composed(loader: yaml.SafeLoader) -> Iterator[yaml.Node]:
+def _composed(loader: yaml.CSafeLoader) -> Iterator[yaml.Node]:
     while loader.check_node():
         node = loader.get_node()
         assert node is not None
         yield node
 
 
-def _node(file: str, loader: yaml.SafeLoader, node: yaml.Node) -> Node:
+def _node(file: str, loader: yaml.CSafeLoader, node: yaml.Node) -> Node:
     place = Place(file, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         loader.flatten_mapping(node)

@@ -88,7 +88,9 @@ def _processes(files: Files, drain: float) -> dict[Kind, Process]:
 def _process(kind: Kind, container: Node) -> Process:
     command = container.get("command")
     variables = {
-        name: Variable(name, each.place, each.text("value"))
+        name: Variable(
+            name, each.place, each.text("value"), by_hand=each.get("valueFrom") is not None
+        )
         for each in (*container.each("environment"), *container.each("secrets"))
         if (name := each.text("name"))
     }

@@ -108,6 +108,14 @@ BEHAVIOURS = {
             not_confirmed="whether the old web still gets requests after SIGTERM",
         ),
         Behaviour(
+            "ecs",
+            "swap",
+            memory="1024m",
+            sets={"AWS_REGION": "eu-central-1", "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"},
+            flags=(*LEAST, "--init"),
+            not_confirmed="whether Fargate's tmpfs may be written by everybody",
+        ),
+        Behaviour(
             "kubernetes",
             "rolling",
             sets={"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"},
