@@ -162,3 +162,11 @@ def test_a_new_required_setting_is_missed_in_every_manifest(root: Path, required
     for target in TARGETS:
         missed = [each for each in found(root, target, "variables") if "THEIR_KEY" in each.what]
         assert len(missed) >= 4, target
+
+
+def test_a_setting_that_asks_for_one_that_is_not_given_ends_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(rules.VALID, "mail_from")
+    _, problems = rules._settings((("smtp_url", "smtp://mail.example.com"),))
+    assert problems == {"mail_from": "is required with SMTP_URL"}
