@@ -3,11 +3,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 try:
     from deploy import check, smoke
     from deploy.docker import release, status
     from deploy.docker.stack import Stack
+    from deploy.elasticbeanstalk import bundle
     from deploy.shell import Failed, finish_commands
     from deploy.targets import TARGETS
     from service.settings import ROOT
@@ -27,6 +29,11 @@ def parser() -> argparse.ArgumentParser:
     asked = commands.add_parser("smoke", help="ask a running service what it must answer")
     asked.add_argument("url", metavar="URL", help="https://api.example.com")
     asked.add_argument("--version", help="the COMMIT_SHA that it must say it is")
+    packed = commands.add_parser("bundle", help="pack the last commit for Elastic Beanstalk")
+    packed.add_argument("--stage", choices=bundle.STAGES, default="production")
+    packed.add_argument(
+        "--output", metavar="FILE", type=Path, help="a zip (.elasticbeanstalk/STAGE.zip)"
+    )
     docker = commands.add_parser("docker", help="release on one host with Docker")
     verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
     one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
@@ -51,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return check.run(ROOT, found.target, folder, as_json=found.json)
         if found.command == "smoke":
             return smoke.run(found.url, found.version)
+        if found.command == "bundle":
+            bundle.make(ROOT, found.stage, found.output)
+            return 0
         stack = Stack()
         finish_commands()
         if found.verb == "release":
