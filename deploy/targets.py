@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deploy.cloudrun import manifest as cloudrun
 from deploy.digitalocean import manifest as digitalocean
+from deploy.elasticbeanstalk import manifest as elasticbeanstalk
 from deploy.fly import manifest as fly
 from deploy.heroku import manifest as heroku
 from deploy.manifest import Manifest
@@ -16,6 +17,7 @@ from deploy.render import manifest as render
 TARGETS: dict[str, Callable[[Path], Manifest]] = {
     "cloudrun": cloudrun.read_manifest,
     "digitalocean": digitalocean.read_manifest,
+    "elasticbeanstalk": elasticbeanstalk.read_manifest,
     "fly": fly.read_manifest,
     "heroku": heroku.read_manifest,
     "render": render.read_manifest,
