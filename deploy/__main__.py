@@ -9,6 +9,7 @@ try:
     from deploy import check, env, smoke
     from deploy.docker import release, status
     from deploy.docker.stack import Stack
+    from deploy.elasticbeanstalk import bundle
     from deploy.shell import Failed, finish_commands
     from deploy.targets import TARGETS
     from service.settings import ROOT, environment
@@ -37,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--print", action="store_true", help="write the values out, in the commands: no file"
     )
+    packed = commands.add_parser("bundle", help="pack the last commit for Elastic Beanstalk")
+    packed.add_argument("--stage", choices=bundle.STAGES, default="production")
+    packed.add_argument(
+        "--output", metavar="FILE", type=Path, help="a zip (.elasticbeanstalk/STAGE.zip)"
+    )
     docker = commands.add_parser("docker", help="release on one host with Docker")
     verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
     one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
@@ -64,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return env.run(ROOT, found.target, found.stage, None if found.print else file)
         if found.command == "smoke":
             return smoke.main(found, environment().get("SMOKE_TOKEN"))
+        if found.command == "bundle":
+            bundle.make(ROOT, found.stage, found.output)
+            return 0
         stack = Stack()
         finish_commands()
         if found.verb == "release":

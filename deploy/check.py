@@ -25,9 +25,9 @@ def run(root: Path, names: Sequence[str], schemas: Path | None, *, as_json: bool
         print(json.dumps({name: _plain(found) for name, found in table.items()}, indent=2))
         return 1 if wrong else 0
     columns = [*rules.RULES, "collisions", "schema"]
-    print(f"{'':14}" + "".join(f"{column:13}" for column in columns).rstrip())
+    print(f"{'':18}" + "".join(f"{column:13}" for column in columns).rstrip())
     for name, found in table.items():
-        print(f"{name:14}" + "".join(f"{_cell(found[c]):13}" for c in columns).rstrip())
+        print(f"{name:18}" + "".join(f"{_cell(found[c]):13}" for c in columns).rstrip())
     for name, each in findings:
         mark = "warning: " if each.warns else ""
         print(f"\n{each.place}: {mark}{name}, {each.rule}: {each.what}\n    {each.todo}")
@@ -62,6 +62,7 @@ def _schema(manifest: Manifest, folder: Path | None) -> list[Finding] | str:
     for name, node in manifest.schemas:
         try:
             schema = json.loads((folder / name).read_text())
+            schema = manifest.schema_of(schema) if manifest.schema_of else schema
         except OSError as error:
             raise Failed(f"{folder / name} cannot be read: {error.strerror}") from None
         for each in validator_for(schema)(schema).iter_errors(node.plain()):

@@ -92,6 +92,14 @@ def _ecs(values: Values) -> list[str]:
     ]
 
 
+def _elasticbeanstalk(values: Values) -> list[str]:
+    return [
+        f"{values.printed(name)} | aws ssm put-parameter --type SecureString"
+        f" --name /slipway/{values.stage}/{name} --value file:///dev/stdin"
+        for name in values.given
+    ]
+
+
 def _fly(values: Values) -> list[str]:
     if values.file is None:
         return [f"fly secrets set --app {values.app} --stage {values.words()}"]
@@ -133,6 +141,7 @@ SPELT: dict[str, Speller] = {
     "docker": _docker,
     "dotenv": _dotenv,
     "ecs": _ecs,
+    "elasticbeanstalk": _elasticbeanstalk,
     "fly": _fly,
     "heroku": _heroku,
     "kubernetes": _kubernetes,

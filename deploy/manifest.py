@@ -5,9 +5,9 @@ Add a target: a folder with a manifest.py that has PLATFORM and `read`, and a li
 deploy/targets.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from deploy.reading import Node, Place
 
@@ -85,6 +85,7 @@ class Manifest:
     python: tuple[Place, str] | None = None  # a version that a file names, such as 3.13
     deprecated: tuple[tuple[Place, str, str | None], ...] = ()  # what, and until when it is read
     schemas: tuple[tuple[str, Node], ...] = ()  # a schema's file name, and what it is to hold for
+    schema_of: Callable[[Any], Any] | None = None  # makes one of such a file that is none itself
 
 
 @dataclass(frozen=True)

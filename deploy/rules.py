@@ -27,6 +27,10 @@ VALID = {
     "database_url": "postgresql://database/service",
     "redis_url": "redis://redis:6379/0",
     "jwt_secret": "x" * 64,
+    # What others ask for, and may be a reference: S3_BUCKET and SMTP_URL.
+    "aws_access_key_id": "x",
+    "aws_secret_access_key": "x",
+    "mail_from": "service@example.com",
 }
 # Known to Python, the server or the tools, and no business of the settings class.
 FOREIGN = {"PYTHONUNBUFFERED", "PYTHONHASHSEED", "WEB_CONCURRENCY_SET_BY", "SENTRY_RELEASE"}
@@ -116,9 +120,12 @@ def _settings(written: tuple[tuple[str, str], ...]) -> tuple[Settings, dict[str,
         try:
             return Written(**{**VALID, **given}), problems  # type: ignore[arg-type]
         except ValidationError as error:
+            before = len(problems)
             for each in error.errors(include_url=False):
                 said = str(each["msg"]).removeprefix("Value error, ")
                 problems[str(each["loc"][0]).lower()] = said
+            if len(problems) == before:  # of one that is not given: nothing is left to leave out
+                return Written(**VALID), problems  # type: ignore[arg-type]
 
 
 def processes(manifest: Manifest) -> Findings:
@@ -301,7 +308,7 @@ def connections(manifest: Manifest) -> Findings:
     for stage in manifest.stages:
         if not {"web", "worker", "scheduler"} <= stage.processes.keys():
             continue
-        opened = 2 + 2  # the scheduler, and migrate while it runs
+        opened = 2 * _most(stage.processes["scheduler"]) + 2  # and migrate while it runs
         webs = 2 if manifest.platform.overlaps else 1
         opened += webs * _most(stage.processes["web"]) * _of_web(stage.processes["web"])
         worker = stage.processes["worker"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy.cloudrun import manifest as cloudrun
 from deploy.digitalocean import manifest as digitalocean
 from deploy.ecs import manifest as ecs
+from deploy.elasticbeanstalk import manifest as elasticbeanstalk
 from deploy.fly import manifest as fly
 from deploy.heroku import manifest as heroku
 from deploy.kubernetes import manifest as kubernetes
@@ -20,6 +21,7 @@ TARGETS: dict[str, Callable[[Path], Manifest]] = {
     "cloudrun": cloudrun.read_manifest,
     "digitalocean": digitalocean.read_manifest,
     "ecs": ecs.read_manifest,
+    "elasticbeanstalk": elasticbeanstalk.read_manifest,
     "fly": fly.read_manifest,
     "heroku": heroku.read_manifest,
     "kubernetes": kubernetes.read_manifest,

@@ -77,7 +77,9 @@ def test_what_is_broken_is_found_with_its_file_and_line(
     assert all(not each.warns for each in findings)
     for each in findings:
         path = root / each.place.file
-        assert 1 <= each.place.line <= len(path.read_text().splitlines() if path.exists() else [""])
+        assert (
+            1 <= each.place.line <= len(path.read_text().splitlines() if path.is_file() else [""])
+        )
         assert each.todo
 
 
@@ -162,3 +164,11 @@ def test_a_new_required_setting_is_missed_in_every_manifest(root: Path, required
     for target in TARGETS:
         missed = [each for each in found(root, target, "variables") if "THEIR_KEY" in each.what]
         assert len(missed) >= 4, target
+
+
+def test_a_setting_that_asks_for_one_that_is_not_given_ends_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(rules.VALID, "mail_from")
+    _, problems = rules._settings((("smtp_url", "smtp://mail.example.com"),))
+    assert problems == {"mail_from": "is required with SMTP_URL"}

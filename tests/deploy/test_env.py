@@ -80,14 +80,14 @@ def test_each_value_reaches_the_platform_s_own_tool(
     assert all(told.count(each) == 1 for each in set(values))
 
 
-@pytest.mark.parametrize("target", ["cloudrun", "ecs", "kubernetes"])
+@pytest.mark.parametrize("target", ["cloudrun", "ecs", "elasticbeanstalk", "kubernetes"])
 def test_the_names_are_those_that_the_manifest_refers_to(
     target: str, record: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for stage in ("production", "staging"):
         assert main(["env", target, "--stage", stage, "--print"]) == 0
         told = run(commands(capsys.readouterr().out), record)
-        named = re.findall(r"word (slipway\S*)", told)
+        named = re.findall(r"word (/?slipway\S*)", told)
         folder = ROOT / "deploy" / target
         text = "".join(path.read_text() for path in folder.rglob("*.*") if path.suffix != ".pyc")
         assert named

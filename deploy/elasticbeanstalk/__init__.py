@@ -1,0 +1,1 @@
+"""AWS Elastic Beanstalk, Python platform: all processes on each instance, behind a balancer."""
