@@ -105,7 +105,7 @@ def yaml_documents(root: Path, name: str) -> list[Node]:
         found = [_node(name, loader, each) for each in _composed(loader)]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
+        line = min(mark.line + 1, len(text.splitlines())) if mark else 1  # it may be at the end
         said = getattr(error, "problem", None) or str(error)
         raise Failed(f"{name}:{line}: does not parse: {said}") from None
     if not found or not isinstance(found[0].value, dict):

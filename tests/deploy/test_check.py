@@ -109,7 +109,7 @@ def test_each_rule_was_seen_to_find_something(target: str) -> None:
         ("heroku", "Procfile", "web python", "Procfile:1: is no `process: command`"),
         ("heroku", "Procfile", "web: a\nweb: b", "Procfile:2: web is there twice"),
         ("heroku", "app.json", '{"env": {},\n "env": {}}', "app.json:2: env is there twice"),
-        ("heroku", "app.json", "{\n", "app.json:2: does not parse"),
+        ("heroku", "app.json", "{\n", "app.json:1: does not parse"),
         ("render", "render.yaml", "projects:\n  - [", "render.yaml:2: does not parse"),
         ("render", "render.yaml", "just text", "render.yaml:1: does not hold a mapping"),
         ("fly", "fly.toml", "app = 1\nx =\n", "fly.toml:2: does not parse"),

@@ -80,6 +80,10 @@ def test_each_value_reaches_the_platform_s_own_tool(
     assert all(told.count(each) == 1 for each in set(values))
 
 
+def is_text(path: Path) -> bool:
+    return path.is_file() and path.suffix != ".pyc"
+
+
 @pytest.mark.parametrize("target", ["cloudrun", "ecs", "elasticbeanstalk", "kubernetes"])
 def test_the_names_are_those_that_the_manifest_refers_to(
     target: str, record: Path, capsys: pytest.CaptureFixture[str]
@@ -89,7 +93,7 @@ def test_the_names_are_those_that_the_manifest_refers_to(
         told = run(commands(capsys.readouterr().out), record)
         named = re.findall(r"word (/?slipway\S*)", told)
         folder = ROOT / "deploy" / target
-        text = "".join(path.read_text() for path in folder.rglob("*.*") if path.suffix != ".pyc")
+        text = "".join(path.read_text() for path in folder.rglob("*") if is_text(path))
         assert named
         assert all(name in text for name in named), named
 

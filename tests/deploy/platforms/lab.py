@@ -1,5 +1,6 @@
 """What surrounds the processes on a platform: a network, PostgreSQL, Redis, and the front door."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +12,7 @@ from tests.deploy.docker.site import docker, have, succeeds
 from tests.ports import free_port
 from tests.waiting import until
 
-NAME = "slipway-rehearsal"
+NAME = f"slipway-rehearsal-{os.getpid()}"  # several may run on one machine
 HOST = "api.slipway.test"
 NGINX = "nginx:1.30-alpine"
 PASSWORD = "of-the-rehearsal"
