@@ -15,9 +15,9 @@ from deploy.manifest import Variable
 from deploy.shell import Failed, say
 from deploy.targets import TARGETS
 from service.settings import Settings, variable
-from service.variables import PLACEHOLDER
 
-# What nobody can make up: the service refuses these until they are replaced.
+PLACEHOLDER = "change-me"  # refused by the service in production, so that nobody forgets it
+# What nobody can make up.
 YOURS = {
     "DATABASE_URL": f"postgresql://service:{PLACEHOLDER}@HOST:5432/service",
     "REDIS_URL": f"redis://:{PLACEHOLDER}@HOST:6379/0",

@@ -62,6 +62,7 @@ KUBERNETES = "tests/deploy/test_kubernetes.py"
 CHECKS = {  # the slow ones first
     "types": program("mypy"),
     "migrations": own("migrations"),
+    "manifests": [sys.executable, "-m", "deploy", "check"],
     "kustomize": [sys.executable, *f"-m pytest -m kubectl {KUBERNETES}".split()],
     "layers": [sys.executable, "-m", "pytest", "-p", "no:randomly", "tests/test_layers.py"],
     "lint": program("ruff", "check", "."),

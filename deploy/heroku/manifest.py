@@ -21,7 +21,9 @@ PLATFORM = Platform(
 )
 KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
 ADDONS = {"heroku-postgresql": "DATABASE_URL", "heroku-redis": "REDIS_URL"}
-GONE = {"hobby-dev": "2022-11-28"}  # plans
+# Plans and stacks, and their last day: https://devcenter.heroku.com/articles/stack
+GONE = {"hobby-dev": "2022-11-28"}
+STACKS = {"heroku-18": "2023-04-30", "heroku-20": "2025-04-30", "heroku-22": "2027-04-30"}
 
 
 def read_manifest(root: Path) -> Manifest:
@@ -89,6 +91,8 @@ def _gone(root: Path, app: Node) -> tuple[tuple[Place, str, str | None], ...]:
         for node in app.each("addons")
         if (plan := str(node.text("plan") or "")).partition(":")[2] in GONE
     ]
+    if (stack := app.get("stack")) and stack.value in STACKS:
+        found.append((stack.place, f"the stack {stack.value}", STACKS[str(stack.value)]))
     if (root / "runtime.txt").exists():
         found.append((Place("runtime.txt", 1), "runtime.txt, now .python-version", None))
     return tuple(found)

@@ -10,12 +10,12 @@ import pytest
 from deploy import env
 from deploy.__main__ import main
 from deploy.targets import TARGETS
-from service.settings import ROOT, environment
+from service.settings import ROOT, Settings, SettingsError, environment
 
 CLIS = ("aws", "docker", "doctl", "fly", "gcloud", "heroku", "kubectl", "railway")
 # Writes its words, a line each, and what comes on its standard input.
 RECORDS = """#!/bin/sh
-for word in "$0" "$@"; do echo "word $word"; done | sed 's|word /.*/|word |' >>"$RECORD"
+for word in "${0##*/}" "$@"; do echo "word $word"; done >>"$RECORD"
 for word in "$@"; do
     case $word in --*-file=/*) sed 's/^/given /' "${word#*=}" >>"$RECORD" ;; esac
 done
@@ -114,7 +114,8 @@ def test_a_file_for_this_machine_is_one_that_the_service_reads(
     assert lines[1] == "# Yours to put in first: DATABASE_URL, REDIS_URL."
     subprocess.run(["sh", "-euc", lines[2]], check=True)
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
-    assert "change-me" in (tmp_path / ".env").read_text()  # which the service refuses
+    with pytest.raises(SettingsError, match=r"DATABASE_URL  .*placeholder"):
+        Settings.load(tmp_path / ".env")
 
 
 def test_a_file_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

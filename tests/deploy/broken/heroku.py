@@ -32,6 +32,7 @@ BROKEN = [
     Broken("connections", "app.json", '"value": "3"', '"value": "9"'),
     Broken("python", ".python-version", "3.13", "3.12"),
     Broken("deprecated", "app.json", "essential-0", "hobby-dev"),
+    Broken("deprecated", "app.json", '"name":', '"stack": "heroku-20", "name":'),
     Broken("collisions", "uv.lock", "", "version = 1"),
     Broken("schema", "app.json", '"formation"', '"formations"'),
 ]
