@@ -29,7 +29,7 @@ http {{
     upstream web {{
         {servers}
         keepalive 32;
-        keepalive_timeout {idle}s;
+        keepalive_timeout {idle:g}s;
     }}
     proxy_http_version 1.1;
     proxy_set_header Connection "";
@@ -37,7 +37,7 @@ http {{
     proxy_set_header X-Forwarded-For "{forwards}";
     proxy_set_header X-Forwarded-Proto $scheme;
     proxy_next_upstream off;
-    proxy_read_timeout {answers}s;
+    proxy_read_timeout {answers:g}s;
     proxy_connect_timeout 5s;
     keepalive_timeout 65s;
     keepalive_min_timeout 1s;
@@ -60,7 +60,7 @@ class Lab:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="slipway-rehearsal-"))
-        self.port = free_port()  # of PostgreSQL, on this machine
+        self.port, self.redis_port = free_port(), free_port()  # on this machine
 
     def __enter__(self) -> Self:
         self._certificate()
@@ -75,6 +75,7 @@ class Lab:
         )
         docker(
             *("run", "--detach", "--network", NAME, "--name", f"{NAME}-redis"),
+            *("--publish", f"127.0.0.1:{self.redis_port}:6379"),
             *("--volume", tls, "redis:8-alpine", "redis-server"),
             *("--requirepass", PASSWORD, "--tls-port", "6380", "--tls-auth-clients", "no"),
             *("--tls-cert-file", "/tls/cert.pem", "--tls-key-file", "/tls/redis.key"),
@@ -115,6 +116,10 @@ class Lab:
     def redis(self, number: int, *, tls: bool) -> str:
         scheme, port = ("rediss", 6380) if tls else ("redis", 6379)
         return f"{scheme}://:{PASSWORD}@{NAME}-redis:{port}/{number}"
+
+    def redis_outside(self, number: int) -> str:
+        """Redis' URL on this machine."""
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.redis_port}/{number}"
 
     def outside(self, name: str) -> str:
         """The database's URL on this machine."""
