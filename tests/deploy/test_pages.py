@@ -1,0 +1,116 @@
+"""The pages of the targets: their commands are run as they stand there, against stand-ins."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.__main__ import parser
+from deploy.targets import TARGETS
+from service.settings import ROOT, environment
+from tests.deploy.platforms.builds import tracked
+
+# What must not be called from a test: clouds, their clients, and what installs or builds.
+STAND_INS = (
+    *("aws", "docker", "doctl", "eb", "fly", "gcloud", "heroku", "kubectl", "pipx", "railway"),
+    *("make", "render", "curl", "jq"),
+)
+# Our own commands are real, but for those that ask a service; of git, what only looks.
+PYTHON = f"""#!/bin/sh
+case "$*" in *" smoke "*) echo "$0 $*" >>"$CALLED" ;; *) exec {sys.executable} "$@" ;; esac
+"""
+GIT = f"""#!/bin/sh
+case $1 in push) echo "$0 $*" >>"$CALLED" ;; *) exec {shutil.which("git")} "$@" ;; esac
+"""
+# Write down how they are called; of AWS, with the answers that a release waits for.
+STAND_IN = """#!/bin/sh
+echo "$0 $*" >>"$CALLED"
+[ -t 0 ] || cat >/dev/null
+case "$*" in *describe-tasks*) echo 0 ;; *register-task* | *describe-services*) echo arn ;; esac
+"""
+HEADINGS = (
+    "First deploy",
+    "What was checked, and how",
+)
+
+
+def sections(target: str) -> dict[str, str]:
+    """What is typed, section by section: each begins at the root."""
+    text = (ROOT / "deploy" / target / "README.md").read_text()
+    found = {}
+    for section in text.split("\n## ")[1:]:
+        if blocks := re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S):
+            found[section.splitlines()[0]] = "".join(blocks)
+    return found
+
+
+PAGES = [(target, heading) for target in TARGETS for heading in sections(target)]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What git tracks, as a repository of its own, with stand-ins beside it."""
+    folder = tmp_path_factory.mktemp("pages")
+    tracked(folder / "tree")
+    for words in (
+        ("init", "--quiet"),
+        ("config", "user.name", "a"),
+        ("config", "user.email", "a@example.com"),
+        ("add", "."),
+        ("commit", "--quiet", "--message", "a"),
+    ):
+        subprocess.run(["git", *words], cwd=folder / "tree", check=True, capture_output=True)
+    binaries = folder / "tree" / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "activate").write_text("")
+    for name, text in {"python": PYTHON, "git": GIT}.items():
+        place = binaries if name == "python" else folder / "bin"
+        place.mkdir(exist_ok=True)
+        (place / name).write_text(text)
+        (place / name).chmod(0o755)
+    for name in STAND_INS:
+        program = folder / "bin" / name
+        program.write_text(STAND_IN)
+        program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_page_has_what_one_looks_for(target: str) -> None:
+    text = (ROOT / "deploy" / target / "README.md").read_text()
+    for heading in HEADINGS:
+        assert f"\n## {heading}\n" in text, heading
+    assert "Not confirmed: " in text
+    for word in ("ogs", "cale", "ack", "imits that bite", "ariable"):  # logs, scale, back …
+        assert word in text, word
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_our_own_commands_on_the_page_are_commands(target: str) -> None:
+    text = (ROOT / "deploy" / target / "README.md").read_text()
+    for words in re.findall(r"python -m deploy ([a-z][^`\n|<>]*)", text):
+        plain = re.sub(r'"\$\([^)]*\)"|\$\w+|…', "x", words.partition("  #")[0])
+        plain = plain.replace("https://x", "https://api.example.com").replace(" FILE", " file")
+        if plain.strip() in ("check", "env", "smoke", "bundle"):  # named in a sentence
+            continue
+        parser().parse_args(plain.split())
+
+
+@pytest.mark.parametrize(("target", "heading"), PAGES)
+def test_what_is_typed_runs_to_its_end(target: str, heading: str, tree: Path) -> None:
+    called = tree / "called"
+    called.write_text("")
+    ended = subprocess.run(
+        ["sh", "-euc", sections(target)[heading]],
+        cwd=tree / "tree",
+        env={"PATH": f"{tree / 'bin'}:{environment()['PATH']}", "CALLED": str(called)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert called.read_text()
