@@ -47,9 +47,6 @@ def sections(target: str) -> dict[str, str]:
     return found
 
 
-PAGES = [(target, heading) for target in TARGETS for heading in sections(target)]
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What git tracks, as a repository of its own, with stand-ins beside it."""
@@ -84,8 +81,8 @@ def test_the_page_has_what_one_looks_for(target: str) -> None:
     for heading in HEADINGS:
         assert f"\n## {heading}\n" in text, heading
     assert "Not confirmed: " in text
-    for word in ("ogs", "cale", "ack", "imits that bite", "ariable"):  # logs, scale, back …
-        assert word in text, word
+    for word in ("logs", "scale", "back", "variable", "costs and limits that bite"):
+        assert word in text.lower(), word
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -99,18 +96,19 @@ def test_our_own_commands_on_the_page_are_commands(target: str) -> None:
         parser().parse_args(plain.split())
 
 
-@pytest.mark.parametrize(("target", "heading"), PAGES)
-def test_what_is_typed_runs_to_its_end(target: str, heading: str, tree: Path) -> None:
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_typed_runs_to_its_end(target: str, tree: Path) -> None:
     called = tree / "called"
-    called.write_text("")
-    ended = subprocess.run(
-        ["sh", "-euc", sections(target)[heading]],
-        cwd=tree / "tree",
-        env={"PATH": f"{tree / 'bin'}:{environment()['PATH']}", "CALLED": str(called)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert called.read_text()
+    for heading, typed in sections(target).items():
+        called.write_text("")
+        ended = subprocess.run(
+            ["sh", "-euc", typed],
+            cwd=tree / "tree",
+            env={"PATH": f"{tree / 'bin'}:{environment()['PATH']}", "CALLED": str(called)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ended.returncode == 0, (heading, ended.stderr)
+        assert called.read_text(), heading
