@@ -3,6 +3,7 @@
 Add one: a line in FILES. Sources: the pages of the platforms in deploy/<target>/README.md.
 """
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,15 @@ FILES = (
     ("nixpacks.toml", ("railway",), BUILDER),
     ("railpack.json", ("railway",), BUILDER),
 )
+# What must not be in a file that others need, for whom.
+LINES = (
+    (
+        "Dockerfile",
+        ("railway",),
+        re.compile(r"--mount=type=cache(?!\S*id=s/)"),
+        "its builder refuses a cache that is not named after one service",
+    ),
+)
 # A file that must be there, for whom.
 NEEDED = (
     ("requirements.txt", ("heroku", "elasticbeanstalk")),
@@ -47,6 +57,11 @@ def look(root: Path, target: str) -> Iterator[Finding]:
     for name, harmed, how in FILES:
         if target in harmed and _is_shipped(root, name):
             yield Finding("collisions", Place(name, 1), f"{name}: {how}", "remove it")
+    for name, harmed, pattern, how in LINES:
+        if target in harmed and (root / name).exists():
+            for number, line in enumerate((root / name).read_text().splitlines(), 1):
+                if pattern.search(line):
+                    yield Finding("collisions", Place(name, number), how, "leave it out")
     for name, needing in NEEDED:
         if target in needing and not (root / name).exists():
             yield Finding(

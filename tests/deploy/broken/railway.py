@@ -45,6 +45,7 @@ BROKEN = [
     Broken("connections", FILE, "replicas=2 if production else None", "replicas=8"),
     Broken("connections", FILE, "replicas=2 if", 'replicas={"us-west2": 5, "europe-west4": 3} if'),
     Broken("connections", FILE, '"DATABASE_POOL_MAX": "5"', '"DATABASE_POOL_MAX": "50"'),
+    Broken("collisions", "Dockerfile", "RUN python", "RUN --mount=type=cache,target=/x python"),
     Broken("collisions", "Dockerfile", "", ""),
     Broken("collisions", "railway.json", "", "{}"),
     Broken("collisions", "railpack.json", "", "{}"),
