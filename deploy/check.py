@@ -48,7 +48,9 @@ def check(root: Path, name: str, schemas: Path | None) -> dict[str, list[Finding
         return {"variables": [unread]} | dict.fromkeys(columns[1:], SKIPPED)
     found: dict[str, list[Finding] | str] = {}
     for rule, look in rules.RULES.items():
-        found[rule] = list(look(manifest))
+        found[rule] = [*look(manifest), *(f for f in manifest.findings if f.rule == rule)]
+        if rule in manifest.platform.silent and not found[rule]:
+            found[rule] = SKIPPED
     found["collisions"] = list(collisions.look(root, name))
     found["schema"] = _schema(manifest, schemas)
     return found

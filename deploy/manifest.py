@@ -24,6 +24,7 @@ class Variable:
     value: str | None = None  # what is written out; None if it comes from elsewhere
     made: bool = False  # by the platform, at random: a secret that nobody has seen
     by_hand: bool = False  # set there before the first deploy: `python -m deploy env`
+    refers: str | None = None  # to what, if it is a reference: no two stages may share it
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Probe:
     path: str
     place: Place
     stops: bool = False  # who does not answer is ended (liveness), and not merely left alone
+    port: Node | None = None  # where it is asked, if the manifest says
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Process:
     grace: Node | None = None  # seconds from the signal to the end, if the manifest says
     drain: float = 0  # of these, seconds that pass before the process is told
     instances: Node | None = None  # the most
+    least: Node | None = None  # how many there are at rest, if the manifest says
+    checks: tuple[Node, ...] = ()  # commands that say whether it is well
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Platform:
     connections: int = 97  # that the database allows: by default 100, 3 of them reserved
     asks: bool = True  # web whether it is well; a platform that does not sends requests at once
     overlaps: bool = True  # the next web is there before the last one goes
+    silent: Mapping[str, str] = field(default_factory=dict)  # rules with nothing to look at: why
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class Manifest:
     python: tuple[Place, str] | None = None  # a version that a file names, such as 3.13
     deprecated: tuple[tuple[Place, str, str | None], ...] = ()  # what, and until when it is read
     schemas: tuple[tuple[str, Node], ...] = ()  # a schema's file name, and what it is to hold for
+    findings: tuple["Finding", ...] = ()  # of its reader: what only this format can have wrong
     schema_of: Callable[[Any], Any] | None = None  # makes one of such a file that is none itself
 
 

@@ -59,6 +59,17 @@ class Node:
             return None
         return found.value if isinstance(found.value, int | float) else None
 
+    def whole(self, *path: str | int) -> "Node | None":
+        """A whole number, though it be written as text. Raises Failed, with its line, for what is
+        none."""
+        found = self.get(*path)
+        if found is None or found.value is None:
+            return None
+        text = str(found.value)
+        if isinstance(found.value, bool) or not re.fullmatch(r"\d{1,9}", text):
+            raise Failed(f"{found.place}: {text} is no whole number")
+        return Node(int(text), found.place)
+
     def each(self, *path: str | int) -> "list[Node]":
         found = self.get(*path)
         return list(found.value) if found and isinstance(found.value, list) else []

@@ -174,6 +174,16 @@ def wrong_command(command: str, kind: str) -> str | None:
     return _said_of(tuple(words[3:]))
 
 
+def wrong_check(command: str, kind: str) -> str | None:
+    """What is wrong with a command that says whether a process of a kind is well."""
+    words = shlex.split(command)
+    if "healthcheck" not in words:
+        return None  # of another kind: its reader looks at it
+    if words[words.index("healthcheck") + 1 :] != [kind]:
+        return f"{command!r} does not check {kind}"
+    return _said_of(tuple(words[words.index("healthcheck") :]))
+
+
 @cache
 def _said_of(words: tuple[str, ...]) -> str | None:
     """What the service says of its own command line, which is not run."""
@@ -184,9 +194,46 @@ def _said_of(words: tuple[str, ...]) -> str | None:
     return None if tried.returncode == 0 else tried.stderr.strip().splitlines()[-1]
 
 
-def health(manifest: Manifest) -> Findings:
-    """web is asked whether it is ready, and is never ended for a database that is down."""
+def references(manifest: Manifest) -> Findings:
+    """What is referred to is there, and is that of the stage: a test in staging must not write
+    into the database of production. The reader of each format looks where references lead."""
+    owners: dict[str, Stage] = {}
     for stage, process in _processes(manifest):
+        for name, each in process.variables.items():
+            if each.refers and owners.setdefault(each.refers, stage).name != stage.name:
+                yield Finding(
+                    "references",
+                    each.place,
+                    f"{name} of {stage.name} is {each.refers}, as in {owners[each.refers].name}",
+                    f"refer to what is {stage.name}'s own",
+                )
+
+
+def release(manifest: Manifest) -> Findings:
+    """At least one of each runs, and a release loses neither requests nor jobs. What only one
+    format can say of that, its reader looks at."""
+    for stage, process in _processes(manifest):
+        if process.least is not None and process.least.value < 1:
+            yield Finding(
+                "release",
+                process.least.place,
+                f"no {process.kind} runs in {stage.name}",
+                "1 at least",
+            )
+
+
+def health(manifest: Manifest) -> Findings:
+    """web is asked whether it is ready, and is never ended for a database that is down; a command
+    that says whether a process is well is one."""
+    for stage, process in _processes(manifest):
+        for check in process.checks:
+            if problem := wrong_check(str(check.value), process.kind):
+                yield Finding(
+                    "health",
+                    check.place,
+                    f"{process.kind} of {stage.name}: {problem}: it would be ended for ever",
+                    f"python -m service healthcheck {process.kind}",
+                )
         if process.kind != "web":
             continue
         asked = [probe for probe in process.probes if not probe.stops]
@@ -216,6 +263,14 @@ def port(manifest: Manifest) -> Findings:
         given = process.variables.get("PORT")
         sets = manifest.platform.sets
         listens = given.value if given else sets.get("PORT", default)
+        for asked in (probe.port for probe in process.probes if probe.port is not None):
+            if listens is not None and str(asked.value) != listens:
+                yield Finding(
+                    "port",
+                    asked.place,
+                    f"web of {stage.name} is asked at {asked.value}, and listens at {listens}",
+                    "make them one",
+                )
         if listens is not None and str(process.port.value) != listens:
             yield Finding(
                 "port",
@@ -382,6 +437,8 @@ RULES: dict[str, Rule] = {
     for rule in (
         variables,
         processes,
+        references,
+        release,
         health,
         port,
         migration,
