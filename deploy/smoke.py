@@ -8,6 +8,7 @@ import argparse
 import http.client
 import ipaddress
 import json
+import re
 import socket
 import ssl
 import sys
@@ -26,8 +27,16 @@ PATIENCE = 10  # seconds for each answer, to its last byte
 LARGEST = 4 * 2**20  # bytes of an answer
 IN_A_ROW = 3  # answers of the expected commit: the old one may be behind the same address
 BREATH = 10  # seconds for which a service may do without Redis
-NOBODY = "203.0.113.77"  # of the addresses for documentation (RFC 5737): never a client
-HEADERS = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options")
+# Of the addresses for documentation (RFC 5737): never a client's.
+NOBODIES = ("203.0.113.77", "203.0.113.78", "203.0.113.79")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+INTERNAL = ("development", "test")
+INSIDE = (b"Traceback", b".py", b"psycopg", b"sqlalchemy")  # what no answer may have in it
 
 
 class Wrong(Exception):
@@ -40,13 +49,11 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A response, read to its end; and the addresses of both ends of its connection."""
+    """A response, read to its end."""
 
     status: int
     headers: Message
     body: bytes
-    ours: str
-    theirs: str
 
     def json(self, path: str) -> Any:
         try:
@@ -59,9 +66,9 @@ class Answer:
         return f", Location: {where}" if (where := self.headers["Location"]) else ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Service:
-    """What is asked, and what is known of it beforehand."""
+    """What is asked, what is known of it beforehand, and what was learnt."""
 
     scheme: str
     host: str
@@ -71,6 +78,10 @@ class Service:
     timeout: float = 60  # seconds to get ready in, and for a job
     client: str | None = None  # our address, as it must see it
     verified: bool = True  # its certificate; not for the check of a host by itself
+    web_only: bool = False  # worker and scheduler may be older, or not there yet
+    ours: str = ""  # the addresses of both ends
+    theirs: str = ""
+    begun: dict[str, Any] | None = None  # what POST /smoke said
 
     def ask(
         self,
@@ -87,9 +98,14 @@ class Service:
             watch = threading.Timer(PATIENCE, _end, (connection.sock, late))
             watch.start()
             try:
-                return _read(connection, path, method, headers or {}, body)
+                self.ours = connection.sock.getsockname()[0]
+                self.theirs = connection.sock.getpeername()[0]
+                answer = _read(connection, path, method, headers or {}, body)
             finally:
                 watch.cancel()
+            if late.is_set():  # what has no length ends where it is broken off
+                raise TimeoutError
+            return answer
         except (OSError, http.client.HTTPException) as error:
             if late.is_set():
                 raise Wrong(f"{path} is not answered to the end within {PATIENCE} s") from None
@@ -106,9 +122,26 @@ class Service:
         return http.client.HTTPSConnection(self.host, self.port, timeout=PATIENCE, context=context)
 
     def authorized(self) -> dict[str, str]:
+        """Raises Skipped where there is no token, or it would be read on the way."""
         if not self.token:
             raise Skipped("needs the SMOKE_TOKEN that the service has")
+        if self.scheme == "http" and _is_public(self.theirs):
+            raise Skipped("the token is not sent in the clear")
         return {"Authorization": f"Bearer {self.token}"}
+
+    def begin(self) -> dict[str, Any]:
+        """Begin a job, once, as somebody who lies about their address: what is said to that."""
+        if self.begun is None:
+            lie = {"X-Forwarded-For": ", ".join(NOBODIES)}
+            answer = self.ask("/smoke", "POST", {**self.authorized(), **lie})
+            if answer.status != 202:
+                raise Wrong(f"/smoke answers {answer.status}: has the service this SMOKE_TOKEN?")
+            self.begun = answer.json("/smoke")
+        return self.begun
+
+
+def _is_public(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_global
 
 
 def _end(connection: socket.socket, late: threading.Event) -> None:
@@ -125,14 +158,13 @@ def _read(
     headers: Mapping[str, str],
     body: bytes | None,
 ) -> Answer:
-    ours, theirs = connection.sock.getsockname()[0], connection.sock.getpeername()[0]
     connection.request(method, path, body, {"User-Agent": "smoke", **headers})
     found = connection.getresponse()
     if len(read := found.read(LARGEST + 1)) > LARGEST:
         raise Wrong(f"{path} answers with more than {LARGEST} bytes")
     if found.length:  # bytes that were announced, and did not come
         raise http.client.IncompleteRead(read, found.length)
-    return Answer(found.status, found.headers, read, ours, theirs)
+    return Answer(found.status, found.headers, read)
 
 
 def _why(error: Exception) -> str:
@@ -179,6 +211,18 @@ def _is_ready(service: Service) -> None:
         raise Wrong(f"/health answers {found.status} of version {version}, not {service.commit}")
 
 
+def health(service: Service) -> None:
+    """All parts: what is degraded serves, and is nothing to leave behind."""
+    if service.web_only:
+        raise Skipped("of web alone")
+    deadline = time.monotonic() + service.timeout
+    while (told := service.ask("/health").json("/health")).get("status") != "healthy":
+        if time.monotonic() >= deadline:
+            down = {name: each.get("status") for name, each in told.get("checks", {}).items()}
+            raise Wrong(f"/health says {told.get('status')}: {json.dumps(down)}")
+        time.sleep(0.5)
+
+
 def tls(service: Service) -> None:
     if service.scheme == "http":
         raise Skipped("it is asked by http")
@@ -196,19 +240,20 @@ def redirect(service: Service) -> None:
         answer = plain.ask("/openapi.json")
     except Wrong:
         return
-    if answer.status not in (301, 302, 307, 308, 403, 426):
+    if 300 <= answer.status < 400:
+        where = urlsplit(answer.headers["Location"] or "")
+        if (where.scheme, where.hostname) != ("https", service.host):
+            raise Wrong(f"http://{service.host} does not send to https there{answer.towards()}")
+    elif answer.status < 300 or answer.headers["X-Request-ID"]:
         raise Wrong(f"http://{service.host}/openapi.json answers {answer.status} in the clear")
-    where = answer.headers["Location"] or "https:"
-    if not where.startswith("https:"):
-        raise Wrong(f"http://{service.host}/openapi.json sends to {where}, which is no https")
 
 
 def headers(service: Service) -> None:
     sent = uuid4().hex
     answer = service.ask("/openapi.json", "HEAD", {"X-Request-ID": sent})
-    for name in (*HEADERS, "X-Request-ID"):
-        if not answer.headers[name]:
-            raise Wrong(f"/openapi.json answers without {name}")
+    for name, value in HEADERS.items():
+        if not (found := answer.headers[name] or "nothing").startswith(value):
+            raise Wrong(f"/openapi.json answers with {found} as {name}, and not with {value}")
     if answer.headers["X-Request-ID"] != sent:
         raise Wrong(f"/openapi.json answers with the X-Request-ID {answer.headers['X-Request-ID']}")
 
@@ -217,7 +262,7 @@ def limits(service: Service) -> None:
     """Counted in Redis. After an answer of Redis that was slow, as the first may be, it is left
     alone for some seconds."""
     deadline = time.monotonic() + min(service.timeout, BREATH)
-    while not service.ask("/api/users/me").headers["RateLimit-Limit"]:
+    while not (service.ask("/api/users/me").headers["RateLimit-Limit"] or "").isdecimal():
         if time.monotonic() >= deadline:
             raise Wrong("/api/users/me answers without RateLimit headers: is Redis there?")
         time.sleep(0.5)
@@ -227,9 +272,7 @@ def cors(service: Service) -> None:
     """No origin is allowed but those of FRONTEND_URL, which are known to who has the token."""
     if allowed := _preflight(service, "https://smoke.invalid"):
         raise Wrong(f"a browser may call it from anywhere: Access-Control-Allow-Origin: {allowed}")
-    if not service.token:
-        return
-    for origin in _begin(service)["origins"]:
+    for origin in service.begin()["origins"] if service.token else ():
         if _preflight(service, origin) != origin:
             raise Wrong(f"a browser may not call it from {origin}, which FRONTEND_URL has")
 
@@ -244,7 +287,7 @@ def problems(service: Service) -> None:
     for path, method, body, status in (
         ("/api/users/me", "GET", None, 401),
         ("/api/users/me", "PUT", None, 405),
-        ("/api/auth/login", "POST", b"{", 400),
+        ("/api/users", "POST", b"{", 400),
         (f"/smoke-test/{uuid4()}", "GET", None, 404),
     ):
         sent = {"Content-Type": "application/json"} if body else {}
@@ -255,8 +298,8 @@ def problems(service: Service) -> None:
         problem = answer.json(path)
         if problem.get("request_id") != answer.headers["X-Request-ID"]:
             raise Wrong(f"{method} {path} answers without a request id")
-        if b"Traceback" in answer.body or b".py" in answer.body:
-            raise Wrong(f"{method} {path} answers with a stack")
+        if any(word in answer.body for word in INSIDE):
+            raise Wrong(f"{method} {path} answers with what is inside")
 
 
 def debug(service: Service) -> None:
@@ -266,6 +309,10 @@ def debug(service: Service) -> None:
         raise Wrong(f"{asked} is answered: this is a server of development")
     if "Werkzeug" in (service.ask("/console").headers["Server"] or ""):
         raise Wrong("Werkzeug's server answers, which is one of development")
+    if service.token and (begun := service.begin())["debug"]:
+        raise Wrong("it runs with debug on")
+    if service.token and _is_public(service.theirs) and begun["environment"] in INTERNAL:
+        raise Wrong(f"APP_ENV is {begun['environment']}")
 
 
 def document(service: Service) -> None:
@@ -276,26 +323,26 @@ def document(service: Service) -> None:
 
 def client(service: Service) -> None:
     """Rate limits and logs are of who asks: not of a proxy, and not of who they say they are."""
-    begun = _begin(service, {"X-Forwarded-For": NOBODY})
-    seen = begun["client"]
-    if seen == NOBODY:
+    seen = service.begin()["client"]
+    if seen in NOBODIES:
         raise Wrong("it believes any X-Forwarded-For: PROXY_HOPS is larger than the proxies are")
-    if service.client and seen != service.client:
-        raise Wrong(f"it takes us for {seen}, and not for {service.client}: see PROXY_HOPS")
-    ours, theirs = (ipaddress.ip_address(begun[end]) for end in ("ours", "theirs"))
-    if theirs.is_global and not ipaddress.ip_address(seen).is_global:
-        raise Wrong(f"it takes us for {seen}, a proxy: PROXY_HOPS is less than the proxies are")
-    if not theirs.is_global and not theirs.is_loopback and not service.client and seen != str(ours):
+    if service.client:
+        if seen != service.client:
+            raise Wrong(f"it takes us for {seen}, and not for {service.client}: see PROXY_HOPS")
+    elif _is_public(service.theirs):
+        if not _is_public(seen):
+            raise Wrong(f"it takes us for {seen}, a proxy: PROXY_HOPS is less than the proxies are")
+        raise Skipped(f"it takes us for {seen}: if you know your address, --client compares")
+    elif not ipaddress.ip_address(service.theirs).is_loopback and seen != service.ours:
         raise Wrong(
-            f"it takes us for {seen}, and we are {ours}: PROXY_HOPS is less than the proxies are"
-            " (if addresses are translated on the way: --client says which is right)"
+            f"it takes us for {seen}, and we are {service.ours}: PROXY_HOPS is less than the"
+            " proxies are (if addresses are translated on the way: --client says what is right)"
         )
 
 
 def job(service: Service) -> None:
-    """Through outbox and Redis to a worker, which must be of the same commit."""
-    begun = _begin(service, keep=True)
-    path, deadline = f"/smoke/{begun['job']}", time.monotonic() + service.timeout
+    """Through outbox and Redis to a worker, which must be of the same commit. Removes it."""
+    path, deadline = f"/smoke/{service.begin()['job']}", time.monotonic() + service.timeout
     try:
         while True:
             found = service.ask(path, headers=service.authorized()).json(path)
@@ -307,27 +354,17 @@ def job(service: Service) -> None:
                     " are worker, scheduler and Redis there?"
                 )
             time.sleep(0.2)
+        if service.commit and found["version"] != service.commit:
+            raise Wrong(f"the worker is of version {found['version']}, not {service.commit}")
     finally:
-        service.ask(path, "DELETE", service.authorized())
-    if service.commit and found["version"] != service.commit:
-        raise Wrong(f"the worker is of version {found['version']}, not {service.commit}")
-
-
-def _begin(
-    service: Service, more: Mapping[str, str] | None = None, *, keep: bool = False
-) -> dict[str, Any]:
-    """What POST /smoke says, and both ends' addresses; its job is removed unless it is kept."""
-    answer = service.ask("/smoke", "POST", {**service.authorized(), **(more or {})})
-    if answer.status != 202:
-        raise Wrong(f"/smoke answers {answer.status}: has the service this SMOKE_TOKEN?")
-    found: dict[str, Any] = answer.json("/smoke")
-    if not keep:
-        service.ask(f"/smoke/{found['job']}", "DELETE", service.authorized())
-    return {**found, "ours": answer.ours, "theirs": answer.theirs}
+        removed = service.ask(path, "DELETE", service.authorized()).status
+    if removed != 204:
+        raise Wrong(f"the job's row is not removed: DELETE {path} answers {removed}")
 
 
 CHECKS: tuple[Callable[[Service], None], ...] = (
     ready,
+    health,
     tls,
     redirect,
     headers,
@@ -351,12 +388,13 @@ def run(service: Service, *, as_json: bool = False) -> int:
                 raise Skipped("not ready")
             check(service)
             result, why = "ok", ""
-        except Skipped as skipped:
-            result, why = "skipped", str(skipped)
+        except Skipped as reason:
+            result, why = "skipped", str(reason)
         except Wrong as wrong:
             result, why = "failed", str(wrong)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            result, why = "failed", f"an answer that no Slipway gives ({error!r})"
+            # Not the error's words: who knows what is in them.
+            result, why = "failed", f"an answer that no Slipway gives: {type(error).__name__}"
         took = round(1000 * (time.monotonic() - start))
         rows.append({"check": check.__name__, "result": result, "ms": took, "why": why})
         if not as_json:
@@ -367,6 +405,8 @@ def run(service: Service, *, as_json: bool = False) -> int:
     failed = [row for row in rows if row["result"] == "failed"]
     if failed:
         print(f"failed: {failed[0]['check']}: {failed[0]['why']}", file=sys.stderr)
+    elif skipped := [row["check"] for row in rows if row["result"] == "skipped"]:
+        print(f"passed, but for what was not looked at: {', '.join(skipped)}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -382,6 +422,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--client", metavar="ADDRESS", type=ipaddress.ip_address, help="ours, as it must see it"
+    )
+    parser.add_argument(
+        "--web-only", action="store_true", help="worker and scheduler may be older, or not there"
     )
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.add_argument(
@@ -399,19 +442,24 @@ def service_of(found: argparse.Namespace, token: str | None) -> Service:
     """What the command line says. Raises Wrong for a file that is not there."""
     if found.token_file:
         try:
-            token = found.token_file.read_text().strip()
+            token = found.token_file.read_text("ascii").strip()
         except OSError as error:
             raise Wrong(f"{found.token_file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise Wrong(f"{found.token_file} is no text with a token") from None
+    if token and not re.fullmatch(r"(?!SMOKE_TOKEN=)[!-~]+", token):
+        raise Wrong("SMOKE_TOKEN is one word, without NAME= before it, spaces or more lines")
     scheme, host, port = found.url
     return Service(
         scheme,
         host,
         port,
         commit=found.commit,
-        token=token,
+        token=None if found.web_only else token,
         timeout=found.timeout,
         client=found.client and str(found.client),
         verified=not found.insecure,
+        web_only=found.web_only,
     )
 
 
@@ -419,6 +467,7 @@ def _url(text: str) -> tuple[str, str, int]:
     try:
         parts = urlsplit(text)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        (parts.hostname or "").encode("idna")
     except (ValueError, KeyError):
         raise argparse.ArgumentTypeError(f"{text!r} is no http:// or https:// URL") from None
     if not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
@@ -443,6 +492,8 @@ def main(arguments: argparse.Namespace, token: str | None = None) -> int:
     except Wrong as wrong:
         print(f"failed: {wrong}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

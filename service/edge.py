@@ -9,12 +9,12 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.wsgi import get_current_url
 
-from service import logs, metrics
+from service import errors, logs, metrics
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -33,6 +33,9 @@ HSTS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 HEALTH = frozenset(("health", "health/live", "health/ready"))  # asked too often to be logged
 
 _SANE_ID = re.compile(r"[\w.:=+/@-]{1,128}", re.ASCII)
+# A name or an address, and a port that is left out if it is HTTP's own (RFC 9110 section 7.2).
+_HOST = re.compile(r"([A-Za-z0-9._-]+(?::(?!80$)\d+)?|\[[0-9A-Fa-f:.]+\](?::(?!80$)\d+)?)(?::80)?")
+_SENT_AS_IT_IS = "%/?:@!$&'()*+,;=~-._[]|"
 _UNMATCHED = "unmatched"  # one label for all unknown paths, or scanners would fill the metrics
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
 
@@ -104,8 +107,16 @@ class Edge:
 def _to_https(environ: Environ, respond: Callable[..., Any]) -> Iterable[bytes]:
     """The same, but not in the clear: some platforms (Heroku) leave that to us. 308 keeps the
     method and the body (RFC 9110 section 15.4.9)."""
-    url = get_current_url({**environ, "wsgi.url_scheme": "https"})
-    respond("308 Permanent Redirect", [("Location", url), ("Content-Length", "0")])
+    if (host := _HOST.fullmatch(environ.get("HTTP_HOST", ""))) is None:
+        problem = errors.BadRequest("The Host header is not valid.")
+        body = errors.body_of(problem, environ["PATH_INFO"], environ["service.request_id"])
+        kind = ("Content-Type", "application/problem+json")
+        respond("400 Bad Request", [kind, ("Content-Length", str(len(body)))])
+        return [body]
+    # As it was sent, byte for byte: what is decoded and encoded again may be another resource.
+    target = re.sub(r"^https?://[^/?]*", "", environ["RAW_URI"], flags=re.I).encode("latin-1")
+    location = f"https://{host[1]}{quote(target, safe=_SENT_AS_IT_IS)}"
+    respond("308 Permanent Redirect", [("Location", location), ("Content-Length", "0")])
     return []
 
 

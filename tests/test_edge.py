@@ -233,3 +233,44 @@ def test_nothing_is_served_in_the_clear_where_a_proxy_says_so(
     if status == 308:
         assert answer.headers["Location"] == f"https://api.example.com{path}"
         assert answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "location"),
+    [
+        ("/a?q=%E2%82%AC&b=c%20d", "https://api.example.com/a?q=%E2%82%AC&b=c%20d"),
+        ("/a%252Fb", "https://api.example.com/a%252Fb"),
+        ("/caf%C3%A9", "https://api.example.com/caf%C3%A9"),
+        ("/caf\u00e9", "https://api.example.com/caf%E9"),
+        ("//evil.example/a", "https://api.example.com//evil.example/a"),
+        ("http://other.example/a?b", "https://api.example.com/a?b"),
+    ],
+)
+def test_a_redirect_to_https_keeps_what_was_asked_for(sent: str, location: str) -> None:
+    client = create_app(settings_of(app_env="production", proxy_hops=1)).test_client()
+    headers = {"Host": "api.example.com", "X-Forwarded-Proto": "http"}
+    answer = client.get("/", headers=headers, environ_overrides={"RAW_URI": sent})
+    assert (answer.status_code, answer.headers["Location"]) == (308, location)
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("api.example.com:80", "api.example.com"),
+        ("api.example.com:8080", "api.example.com:8080"),
+        ("[2001:db8::1]", "[2001:db8::1]"),
+        ("[2001:db8::1]:80", "[2001:db8::1]"),
+        ("bad host", None),
+        ("evil.example/a", None),
+        ("", None),
+    ],
+)
+def test_a_redirect_to_https_needs_a_host(host: str, found: str | None) -> None:
+    client = create_app(settings_of(app_env="production", proxy_hops=1)).test_client()
+    environ = {"HTTP_HOST": host, "HTTP_X_FORWARDED_PROTO": "http", "RAW_URI": "/a"}
+    answer = client.get("/", environ_overrides=environ)
+    if found is None:
+        assert answer.status_code == 400
+        assert answer.json["detail"] == "The Host header is not valid."
+    else:
+        assert answer.headers["Location"] == f"https://{found}/a"

@@ -143,9 +143,10 @@ class Stack:
 
     def smoke(self, container: str, url: str, version: str) -> list[str]:
         """deploy/smoke.py comes on standard input: it is not in the image."""
-        words = ("python", "-", url, "--commit", version, "--timeout", "5", "--insecure")
-        # Without a token, so no job is sent: the worker is still that of the release before.
-        return ["docker", "exec", "--interactive", container, *words]
+        # Of web only: the worker is still that of the release before.
+        words = ("python", "-", url, "--commit", version, "--web-only")
+        more = ("--timeout", "5", "--insecure")
+        return ["docker", "exec", "--interactive", container, *words, *more]
 
     # nginx.
 
