@@ -5,13 +5,16 @@ v1 is the code as it is; v2 has one migration more; the migration of v3 fails.
 
 import shutil
 import subprocess
+import sys
 import tarfile
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
+from deploy.elasticbeanstalk.bundle import FOLDER as EB
 from service.migrations import known
 from service.settings import ROOT
-from tests.deploy.docker.site import docker
+from tests.deploy.docker.site import call, docker
 
 VERSIONS = ("v1", "v2", "v3")
 BUILDPACK = """\
@@ -25,6 +28,13 @@ RUN --mount=type=cache,target=/root/.cache/pip \\
 COPY . /app
 USER dyno
 """
+
+
+class Build(NamedTuple):
+    """What is deployed, and the version that it says it is."""
+
+    what: str
+    version: str
 
 
 def tracked(folder: Path) -> None:
@@ -91,3 +101,31 @@ def _with_revision(tag: str, base: str, version: str) -> str:
     command = ["docker", "build", "--quiet", "--tag", tag, "-"]
     subprocess.run(command, input=context.getvalue(), check=True, capture_output=True)
     return tag
+
+
+def bundles(folder: Path, stage: str) -> dict[str, Build]:
+    """`python -m deploy bundle` of a repository of what git tracks, one commit for each version."""
+    repository = folder / "repository"
+    repository.mkdir()
+    tracked(repository)
+    settings = repository / EB / "stages" / f"{stage}.config"
+    text = settings.read_text()
+    settings.write_text(text.replace("REGION", "eu-central-1").replace("ACCOUNT", "111122223333"))
+    _git(repository, "init", "--quiet")
+    return {version: _bundle(repository, stage, version) for version in VERSIONS}
+
+
+def _bundle(repository: Path, stage: str, version: str) -> Build:
+    if found := revision(version):
+        (repository / "migrations" / "versions" / found[0]).write_text(found[1])
+    _git(repository, "add", "--all")
+    _git(repository, "commit", "--quiet", "--message", version)
+    target = repository.parent / f"{version}.zip"
+    command = [sys.executable, "-m", "deploy", "bundle", "--stage", stage, "--output", str(target)]
+    subprocess.run(command, cwd=repository, check=True, capture_output=True, timeout=60)
+    return Build(str(target), _git(repository, "rev-parse", "HEAD").strip())
+
+
+def _git(repository: Path, *words: str) -> str:
+    who = ["-c", "user.name=alice", "-c", "user.email=alice@example.com"]
+    return call(["git", "-C", str(repository), *who, *words])

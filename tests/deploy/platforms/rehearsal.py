@@ -90,6 +90,9 @@ class Rehearsal:
             self._end(before)
         return None
 
+    def serving(self) -> list[Instance]:
+        return list(self.running["web"])
+
     def migrate(self, image: str, version: str) -> str | None:
         """The command before traffic, wherever it runs: None, or what it said as it failed."""
         with ThreadPoolExecutor() as pool:
@@ -244,6 +247,11 @@ class Rehearsal:
 
     def __exit__(self, *_: object) -> None:
         self.router.__exit__()
-        listed = docker("ps", "--all", "--quiet", "--filter", f"label=rehearsal={NAME}").split()
-        if listed:
-            docker("rm", "--force", "--volumes", *listed)
+        remove_containers()
+
+
+def remove_containers() -> None:
+    """All that a rehearsal of this process started."""
+    listed = docker("ps", "--all", "--quiet", "--filter", f"label=rehearsal={NAME}").split()
+    if listed:
+        docker("rm", "--force", "--volumes", *listed)
