@@ -19,7 +19,10 @@ SKIPPED = "skipped"  # a rule that could not be looked at: never "ok"
 def run(root: Path, names: Sequence[str], schemas: Path | None, *, as_json: bool) -> int:
     """Print a table, target × rule, and what was found; 1 if that is anything."""
     table = {name: check(root, name, schemas) for name in names or TARGETS}
-    findings = [(name, each) for name, found in table.items() for each in _all(found)]
+    # What is shared by several processes is said once.
+    findings = list(
+        dict.fromkeys((name, each) for name, found in table.items() for each in _all(found))
+    )
     wrong = sum(not each.warns for _, each in findings)
     if as_json:
         print(json.dumps({name: _plain(found) for name, found in table.items()}, indent=2))
@@ -31,7 +34,9 @@ def run(root: Path, names: Sequence[str], schemas: Path | None, *, as_json: bool
     for name, each in findings:
         mark = "warning: " if each.warns else ""
         print(f"\n{each.place}: {mark}{name}, {each.rule}: {each.what}\n    {each.todo}")
-    print(f"\n{wrong} wrong, {len(findings) - wrong} warnings, in {len(table)} targets")
+    unseen = "" if schemas else "; the published schemas were not looked at (--schemas)"
+    warnings = len(findings) - wrong
+    print(f"\n{wrong} wrong, {warnings} warnings, in {len(table)} targets{unseen}")
     return 1 if wrong else 0
 
 

@@ -72,9 +72,10 @@ def _digitalocean(values: Values) -> list[str]:
 
 
 def _docker(values: Values) -> list[str]:
+    """Of Swarm. A host with Compose has files: deploy/docker/README.md makes them."""
     return [
-        f"{values.printed(name)} | docker secret create {name.lower()} -    # {name}_FILE"
-        f"=/run/secrets/{name.lower()}"
+        f"{values.printed(name)} | docker secret create {values.app}_{name.lower()} -"
+        f"    # {name}_FILE=/run/secrets/{values.app}_{name.lower()}"
         for name in values.given
     ]
 
@@ -82,7 +83,7 @@ def _docker(values: Values) -> list[str]:
 def _dotenv(values: Values) -> list[str]:
     if values.file is None:
         return [f"echo {quote(f'{name}={value}')} >>.env" for name, value in values.given.items()]
-    return [f"install -m 600 {quote(str(values.file))} .env"]
+    return [f"mv -n {quote(str(values.file))} .env"]  # never over one that is there
 
 
 def _ecs(values: Values) -> list[str]:
@@ -157,9 +158,9 @@ def run(root: Path, target: str, stage: str, file: Path | None) -> int:
         say(f"{target}: nothing is set by hand; its manifest makes or refers to all that is needed")
         return 0
     if file is not None:
-        write(file, given)
+        given = write(file, given)
         say(f"# {file} (mode 0600) has {', '.join(given)}. Remove it when you are done.")
-    if yours := [name for name in given if name in YOURS]:
+    if yours := [name for name, value in given.items() if PLACEHOLDER in value]:
         say(f"# Yours to put in first: {', '.join(yours)}.")
     for line in SPELT[target](Values(stage, given, file)):
         say(line)
@@ -169,7 +170,8 @@ def run(root: Path, target: str, stage: str, file: Path | None) -> int:
 def needed(root: Path, target: str, stage: str) -> dict[str, str]:
     """What is set by hand for all processes of a stage, with values. Raises Failed."""
     if target not in TARGETS:
-        return {name: _value(name, None) for name in [*REQUIRED, "SMOKE_TOKEN"]}
+        names = [*REQUIRED, "SMOKE_TOKEN"]
+        return {"APP_ENV": stage} | {name: _value(name, None) for name in names}
     found: dict[str, Variable] = {}
     for each in TARGETS[target](root).stages:
         if each.name == stage:
@@ -184,13 +186,23 @@ def _value(name: str, written: str | None) -> str:
     return secrets.token_hex(32) if name in FRESH else YOURS.get(name, PLACEHOLDER)
 
 
-def write(file: Path, given: Mapping[str, str]) -> None:
-    """Raises Failed if it is there already: the secrets in it may be in use."""
+def write(file: Path, given: Mapping[str, str]) -> Mapping[str, str]:
+    """What the file has: these, or what it had before, which may be in use. Raises Failed."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise Failed(f"{file} is there already, and may be in use: --file names another") from None
+        return _kept(file, given)
     except OSError as error:
         raise Failed(f"{file} cannot be written: {error.strerror}") from None
     with os.fdopen(descriptor, "w") as out:
         out.writelines(f"{name}={value}\n" for name, value in given.items())
+    return given
+
+
+def _kept(file: Path, given: Mapping[str, str]) -> Mapping[str, str]:
+    lines = [line.partition("=") for line in file.read_text().splitlines() if "=" in line]
+    found = {name: value for name, _, value in lines}
+    if missing := [name for name in given if not found.get(name)]:
+        raise Failed(f"{file} is there already, without {', '.join(missing)}: --file names another")
+    say(f"# {file} is there already: its values are kept.")
+    return {name: found[name] for name in given}

@@ -3,6 +3,7 @@
 A parser of the standard library gives no lines, and a finding without one is no help.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -111,6 +112,11 @@ def yaml_file(root: Path, name: str) -> Node:
 def yaml_documents(root: Path, name: str) -> list[Node]:
     """The documents of a YAML file; JSON is YAML too. Raises Failed, with its line."""
     text = read(root, name)
+    if name.endswith(".json"):  # YAML takes more than JSON, and who reads these does not
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            raise Failed(f"{name}:{error.lineno}: does not parse: {error.msg}") from None
     try:
         loader = yaml.CSafeLoader(text)
         found = [_node(name, loader, each) for each in _composed(loader)]

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import cache
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from deploy.manifest import KINDS, Finding, Manifest, Process, Stage, Variable
@@ -24,9 +25,6 @@ READY, LIVE = "/health/ready", "/health/live"
 PATIENCE = 5
 VALID = {
     "app_env": "production",
-    "database_url": "postgresql://database/service",
-    "redis_url": "redis://redis:6379/0",
-    "jwt_secret": "x" * 64,
     # What others ask for, and may be a reference: S3_BUCKET and SMTP_URL.
     "aws_access_key_id": "x",
     "aws_secret_access_key": "x",
@@ -86,7 +84,7 @@ def _value(field: str, given: Variable, stage: Stage, problem: str | None) -> Fi
     yield Finding("variables", given.place, what, todo)
 
 
-class Written(Settings):
+class Given(Settings):
     """The settings class with nothing but what it is given: not the environment of who checks."""
 
     @classmethod
@@ -99,6 +97,19 @@ class Written(Settings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+
+def _written_out() -> type[Given]:
+    """And what is required may be missing: it comes from elsewhere, and nobody here knows it."""
+    fields = {}
+    for name, each in Settings.model_fields.items():
+        if each.is_required():
+            kind = Annotated[each.annotation, *each.metadata]  # type: ignore[name-defined, valid-type]
+            fields[name] = (kind, Field(None, validate_default=False))
+    return create_model("Written", __base__=Given, **fields)  # type: ignore[call-overload, no-any-return]
+
+
+Written = _written_out()
 
 
 def _written(process: Process) -> tuple[tuple[str, str], ...]:

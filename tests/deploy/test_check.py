@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -109,7 +111,8 @@ def test_each_rule_was_seen_to_find_something(target: str) -> None:
         ("heroku", "Procfile", "web python", "Procfile:1: is no `process: command`"),
         ("heroku", "Procfile", "web: a\nweb: b", "Procfile:2: web is there twice"),
         ("heroku", "app.json", '{"env": {},\n "env": {}}', "app.json:2: env is there twice"),
-        ("heroku", "app.json", "{\n", "app.json:1: does not parse"),
+        ("heroku", "app.json", "{\n", "app.json:2: does not parse"),
+        ("heroku", "app.json", '{"name": "a",}', "app.json:1: does not parse: "),
         ("render", "render.yaml", "projects:\n  - [", "render.yaml:2: does not parse"),
         ("render", "render.yaml", "just text", "render.yaml:1: does not hold a mapping"),
         ("fly", "fly.toml", "app = 1\nx =\n", "fly.toml:2: does not parse"),
@@ -179,6 +182,39 @@ def test_all_of_it_as_a_table_and_for_machines(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit, match="2"):
         main(["check", "geocities"])
     assert f"'geocities' is none of {', '.join(TARGETS)}" in capsys.readouterr().err
+
+
+YOURS = """    stripe_api_key: StrongSecret = Field(description="Stripe's.")
+    stripe_limit: int = Field(ge=1, description="A number.")
+"""
+
+
+def test_required_settings_of_yours_are_missed_until_they_are_given(tmp_path: Path) -> None:
+    """In a copy of the code, as somebody adds them; then with both in one of the manifests."""
+    for name in ("service", *FOLDERS):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    path = tmp_path / "service" / "settings.py"
+    head, seam, rest = path.read_text().partition("# --- Yours ---")
+    line, _, rest = rest.partition("\n")
+    path.write_text(f"{head}{seam}{line}\n{YOURS}{rest}")
+    command = [sys.executable, "-m", "deploy", "check", "--json"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 1, ended.stderr
+    for target, table in json.loads(ended.stdout).items():
+        told = "".join(each["what"] for each in table["variables"])
+        assert "STRIPE_API_KEY" in told, target
+        assert "STRIPE_LIMIT" in told, target
+    path = tmp_path / "render.yaml"
+    line = "      - { key: JWT_SECRET, generateValue: true }\n"
+    more = (
+        "      - { key: STRIPE_API_KEY, sync: false }\n      - { key: STRIPE_LIMIT, value: '3' }\n"
+    )
+    path.write_text(path.read_text().replace(line, line + more))
+    ended = subprocess.run([*command, "render"], cwd=tmp_path, capture_output=True, text=True)
+    assert json.loads(ended.stdout)["render"]["variables"] == []
 
 
 @pytest.fixture

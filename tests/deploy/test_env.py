@@ -113,17 +113,25 @@ def test_a_file_for_this_machine_is_one_that_the_service_reads(
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "# Yours to put in first: DATABASE_URL, REDIS_URL."
     subprocess.run(["sh", "-euc", lines[2]], check=True)
+    assert not (tmp_path / ".env.dotenv.production").exists()
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     with pytest.raises(SettingsError, match=r"DATABASE_URL  .*placeholder"):
         Settings.load(tmp_path / ".env")
 
 
 def test_a_file_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And its commands are printed once more."""
     file = tmp_path / "values"
-    file.write_text("in use")
+    assert main(["env", "fly", "--file", str(file)]) == 0
+    before, told = file.read_text(), commands(capsys.readouterr().out)
+    assert main(["env", "fly", "--file", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "is there already: its values are kept" in out
+    assert (file.read_text(), commands(out)) == (before, told)
+    file.write_text("JWT_SECRET=in-use")
     assert main(["env", "fly", "--file", str(file)]) == 1
-    assert "is there already, and may be in use" in capsys.readouterr().err
-    assert file.read_text() == "in use"
+    assert "without DATABASE_URL, REDIS_URL, SMOKE_TOKEN" in capsys.readouterr().err
+    assert file.read_text() == "JWT_SECRET=in-use"
     assert main(["env", "fly", "--file", "/no/such/folder/values"]) == 1
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
 

@@ -23,6 +23,7 @@ class Behaviour:
     instances: int = 2
     memory: str = "512m"  # of an instance of web
     sets: Mapping[str, str] = field(default_factory=dict)  # variables; {commit} is the version
+    sets_port: bool = False  # PORT, to what the manifest says
     database: str = "postgresql://{}?sslmode=require"  # how its DATABASE_URL is spelt
     redis_tls: bool = False  # with a certificate that is self-signed
     signal: str = "SIGTERM"
@@ -79,6 +80,7 @@ BEHAVIOURS = {
         Behaviour(
             "digitalocean",
             "swap",
+            sets_port=True,
             sets={"COMMIT_SHA": "{commit}"},
             not_confirmed="how many addresses its proxies add",
         ),
@@ -92,6 +94,7 @@ BEHAVIOURS = {
         Behaviour(
             "cloudrun",
             "swap",
+            sets_port=True,
             sets={"K_SERVICE": "slipway", "K_REVISION": "slipway-1", "K_CONFIGURATION": "slipway"},
             database="postgresql://{}",
             not_confirmed="what its front end does to kept connections as a revision is replaced",

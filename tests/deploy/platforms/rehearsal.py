@@ -4,16 +4,21 @@ import http.client
 import itertools
 import json
 import shlex
+import socket
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from secrets import token_hex
+
+import psycopg
 
 from deploy.manifest import Manifest, Process, Stage
 from tests.deploy.docker.site import docker
 from tests.deploy.platforms.behaviours import Behaviour
-from tests.deploy.platforms.lab import NAME, Lab, Router
+from tests.deploy.platforms.lab import HOST, NAME, Lab, Router
 from tests.waiting import until
 
 # What an operator sets there besides: the clients of the load are one address.
@@ -63,10 +68,12 @@ class Rehearsal:
             redirects=behaviour.redirects,
         )
         self.token = token_hex(32)
-        self.database = f"rehearsal_{behaviour.target}"
+        self.database = f"rehearsal_{behaviour.target}_{stage.name}_{token_hex(2)}"
         self.running: dict[str, list[Instance]] = {"web": [], "worker": [], "scheduler": []}
         self.stopped: list[Stopped] = []
         self.healthy_after: list[float] = []
+        self.in_flight: list[bool] = []  # half-sent requests to those that stopped: answered?
+        self.jobs_in_hand = 0  # of workers that stopped
         self._given = {
             "DATABASE_URL": behaviour.database.format(lab.database(self.database)),
             "REDIS_URL": lab.redis(number, tls=behaviour.redis_tls),
@@ -79,15 +86,18 @@ class Rehearsal:
 
     def deploy(self, image: str, version: str) -> str | None:
         """Migrate, start, route, stop, in the platform's order: None, or why nothing was done."""
+        assert self.stage.migrates_first, "the manifest does not migrate before traffic"
         if said := self.migrate(image, version):
             return said
         if self.behaviour.strategy == "gap":
-            self._stop("web", "worker", "scheduler")
+            with self._job_in_hand():
+                self._stop("web", "worker", "scheduler")
         self._replace_web(image, version)
         for kind in ("worker", "scheduler"):
             before = self.running[kind]
             self.running[kind] = [self._start(self.stage.processes[kind], image, version)]
-            self._end(before)
+            with self._job_in_hand() if kind == "worker" and before else nullcontext():
+                self._end(before)
         return None
 
     def serving(self) -> list[Instance]:
@@ -167,8 +177,8 @@ class Rehearsal:
         docker("start", name)
         (about,) = json.loads(docker("inspect", name))
         address = about["NetworkSettings"]["Networks"][NAME]["IPAddress"]
-        port = int(self.variables(process, version).get("PORT", 8000))
-        return Instance(process, name, address, port)
+        port = process.port.value if process.port else self.variables(process, version).get("PORT")
+        return Instance(process, name, address, int(port or 8000))
 
     def _create(self, process: Process, image: str, version: str) -> str:
         name = f"{NAME}-{process.kind}-{next(self._numbers)}"
@@ -191,7 +201,7 @@ class Rehearsal:
         added = {name: value.format(commit=version) for name, value in self.behaviour.sets.items()}
         if version not in added.values():
             added["COMMIT_SHA"] = version  # of the image, by its build argument
-        if process.port is not None:
+        if process.port is not None and self.behaviour.sets_port:
             added["PORT"] = str(process.port.value)
         known = {**added, **self._given}
         given = {
@@ -201,6 +211,29 @@ class Rehearsal:
         return {**OPERATOR, **added, **given}
 
     # The end of a process.
+
+    @contextmanager
+    def _job_in_hand(self) -> Iterator[None]:
+        """As the `with` begins, a worker is in the middle of a job, and is for some seconds more:
+        it waits for a table that is locked here. Nothing is locked where nobody brings work."""
+        if not self.running["worker"]:
+            yield
+            return
+        url = self.lab.outside(self.database)
+        with psycopg.connect(url) as locks, psycopg.connect(url, autocommit=True) as looks:
+            locks.execute("LOCK TABLE effects IN EXCLUSIVE MODE")
+            query = "SELECT count(*) FROM jobs WHERE status = 'running'"
+            with suppress(AssertionError):
+                until(lambda: looks.execute(query).fetchone() != (0,), seconds=5)
+                self.jobs_in_hand += 1
+            release = threading.Timer(2, locks.rollback)
+            release.start()
+            yield
+            release.join()
+
+    def stop(self) -> None:
+        """All of it: the end of a service."""
+        self._stop("web", "worker", "scheduler")
 
     def _stop(self, *kinds: str) -> None:
         leaving = [each for kind in kinds for each in self.running[kind]]
@@ -221,19 +254,45 @@ class Rehearsal:
         signal = self.behaviour.signal
         late = self.behaviour.signals_before_routing is not None
         time.sleep(process.drain if late else min(process.drain, SHORTENED))
+        with self._request_in_flight(instance) if process.kind == "web" else nullcontext():
+            return self._signalled(instance, signal, grace - process.drain)
+
+    def _signalled(self, instance: Instance, signal: str, grace: float) -> Stopped:
         if self.behaviour.signals_all:
             docker("exec", instance.name, "bash", "-c", f"kill -{signal[3:]} -1", check=False)
         else:
             docker("kill", "--signal", signal, instance.name)
         killed, start = False, time.monotonic()
         try:
-            until(lambda: not self._runs(instance), grace - process.drain)
+            until(lambda: not self._runs(instance), grace)
         except AssertionError:
             killed = True
             docker("kill", instance.name)
         seconds = time.monotonic() - start
         code = int(docker("wait", instance.name))
         return Stopped(instance.name, code, seconds, killed)
+
+    @contextmanager
+    def _request_in_flight(self, instance: Instance) -> Iterator[None]:
+        """As the `with` begins, half of a request has arrived; the rest comes a second later."""
+        body = b'{"email": "half", "password": "of a request"}'
+        head = f"POST /api/users HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+        head += f"X-Forwarded-Proto: https\r\nContent-Length: {len(body)}\r\n\r\n"
+
+        def finish() -> None:
+            with suppress(OSError):
+                client.sendall(body[20:])
+                self.in_flight.append(client.recv(12).endswith(b"422"))
+                return
+            self.in_flight.append(False)
+
+        with socket.create_connection((instance.address, instance.port), timeout=10) as client:
+            client.sendall(head.encode() + body[:20])
+            time.sleep(0.2)  # it is being read when the signal comes
+            rest = threading.Timer(1, finish)
+            rest.start()
+            yield
+            rest.join()
 
     def _runs(self, instance: Instance) -> bool:
         return docker("inspect", "-f", "{{.State.Running}}", instance.name).strip() == "true"
