@@ -153,7 +153,7 @@ SPELT: dict[str, Speller] = {
 
 def run(root: Path, target: str, stage: str, file: Path | None) -> int:
     """Write the file, if one is wanted, and print the commands. Raises Failed."""
-    given = needed(root, target, stage)
+    given: Mapping[str, str] = needed(root, target, stage)
     if not given:
         say(f"{target}: nothing is set by hand; its manifest makes or refers to all that is needed")
         return 0

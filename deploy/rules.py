@@ -104,7 +104,7 @@ def _written_out() -> type[Given]:
     fields = {}
     for name, each in Settings.model_fields.items():
         if each.is_required():
-            kind = Annotated[each.annotation, *each.metadata]  # type: ignore[name-defined, valid-type]
+            kind = Annotated[each.annotation, *each.metadata]  # type: ignore[name-defined]
             fields[name] = (kind, Field(None, validate_default=False))
     return create_model("Written", __base__=Given, **fields)  # type: ignore[call-overload, no-any-return]
 
