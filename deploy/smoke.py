@@ -170,6 +170,8 @@ def _read(
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "no TLS is spoken there: http?"
     if isinstance(error, http.client.IncompleteRead):
         return "it breaks off in the middle"
     if isinstance(error, http.client.BadStatusLine):
@@ -207,8 +209,10 @@ def _is_ready(service: Service) -> None:
         raise Wrong("/health/ready answers 200, but is not this service's: no status")
     found = service.ask("/health")
     version = found.json("/health").get("version")
-    if service.commit and version != service.commit:
-        raise Wrong(f"/health answers {found.status} of version {version}, not {service.commit}")
+    if service.commit and not str(version).startswith(service.commit):
+        hint = " (COMMIT_SHA is not set there)" if version == "unknown" else ""
+        said = f"/health answers {found.status} of version {version}{hint}"
+        raise Wrong(f"{said}, not {service.commit}")
 
 
 def health(service: Service) -> None:
@@ -354,7 +358,7 @@ def job(service: Service) -> None:
                     " are worker, scheduler and Redis there?"
                 )
             time.sleep(0.2)
-        if service.commit and found["version"] != service.commit:
+        if service.commit and not str(found["version"]).startswith(service.commit):
             raise Wrong(f"the worker is of version {found['version']}, not {service.commit}")
     finally:
         removed = service.ask(path, "DELETE", service.authorized()).status
@@ -412,7 +416,9 @@ def run(service: Service, *, as_json: bool = False) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", type=_url, help="https://api.example.com")
-    parser.add_argument("--commit", metavar="SHA", help="the COMMIT_SHA that it must say it is")
+    parser.add_argument(
+        "--commit", metavar="SHA", type=_commit, help="the COMMIT_SHA that it must say it is"
+    )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
@@ -449,6 +455,8 @@ def service_of(found: argparse.Namespace, token: str | None) -> Service:
             raise Wrong(f"{found.token_file} is no text with a token") from None
     if token and not re.fullmatch(r"(?!SMOKE_TOKEN=)[!-~]+", token):
         raise Wrong("SMOKE_TOKEN is one word, without NAME= before it, spaces or more lines")
+    if found.client and not token:
+        raise Wrong("--client needs the service's SMOKE_TOKEN, which tells whom it takes us for")
     scheme, host, port = found.url
     return Service(
         scheme,
@@ -473,6 +481,13 @@ def _url(text: str) -> tuple[str, str, int]:
     if not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
         raise argparse.ArgumentTypeError(f"{text!r} is not scheme and host alone")
     return parts.scheme, parts.hostname, port
+
+
+def _commit(text: str) -> str:
+    """The begin of one will do. Raises ArgumentTypeError for none at all: an empty variable."""
+    if not re.fullmatch(r"[\w.-]{1,64}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no commit")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -87,6 +87,9 @@ def test_a_service_that_is_well_passes_and_keeps_nothing(
             "job",
         }
 
+        assert main([*words[:2], "--commit", "ab", "--web-only"]) == 0  # the begin of it
+        assert main([*words[:2], "--client", "127.0.0.1"]) == 1
+        assert "--client needs the service's SMOKE_TOKEN" in capsys.readouterr().err
         assert main([*words[:2], "--commit", "def", "--timeout", "1"]) == 1
         said = capsys.readouterr()
         assert "failed: ready: /health answers 200 of version abc, not def" in said.err
@@ -260,6 +263,12 @@ def test_a_bad_certificate_is_said_and_can_be_borne(capsys: pytest.CaptureFixtur
         assert "answers 503" in capsys.readouterr().err
 
 
+def test_where_no_tls_is_spoken_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(reply(200, "text/plain", b"")) as url:
+        assert main(["smoke", url.replace("http:", "https:"), "--timeout", "0.1"]) == 1
+    assert "is not answered: no TLS is spoken there: http?" in capsys.readouterr().err
+
+
 def test_a_host_that_is_down_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
@@ -278,6 +287,7 @@ def test_a_host_that_is_down_is_said(capsys: pytest.CaptureFixture[str]) -> None
         (["https://exa..mple.com"], "is no http:// or https:// URL"),
         (["https://example.com/api"], "is not scheme and host alone"),
         (["https://example.com", "--timeout", "soon"], "seconds from 1 to 3600 are needed"),
+        (["https://example.com", "--commit", ""], "'' is no commit"),
         (["https://example.com", "--client", "me"], "invalid ip_address value: 'me'"),
     ],
 )
