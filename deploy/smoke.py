@@ -121,6 +121,15 @@ class Service:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return http.client.HTTPSConnection(self.host, self.port, timeout=PATIENCE, context=context)
 
+    def is_expected(self, version: object) -> bool:
+        """The commit that is wanted, or one that begins as its seven characters or more do."""
+        wanted = self.commit
+        return (
+            not wanted
+            or version == wanted
+            or (len(wanted) >= 7 and str(version).startswith(wanted))
+        )
+
     def authorized(self) -> dict[str, str]:
         """Raises Skipped where there is no token, or it would be read on the way."""
         if not self.token:
@@ -209,7 +218,7 @@ def _is_ready(service: Service) -> None:
         raise Wrong("/health/ready answers 200, but is not this service's: no status")
     found = service.ask("/health")
     version = found.json("/health").get("version")
-    if service.commit and not str(version).startswith(service.commit):
+    if not service.is_expected(version):
         hint = " (COMMIT_SHA is not set there)" if version == "unknown" else ""
         said = f"/health answers {found.status} of version {version}{hint}"
         raise Wrong(f"{said}, not {service.commit}")
@@ -358,7 +367,7 @@ def job(service: Service) -> None:
                     " are worker, scheduler and Redis there?"
                 )
             time.sleep(0.2)
-        if service.commit and not str(found["version"]).startswith(service.commit):
+        if not service.is_expected(found["version"]):
             raise Wrong(f"the worker is of version {found['version']}, not {service.commit}")
     finally:
         removed = service.ask(path, "DELETE", service.authorized()).status

@@ -60,13 +60,13 @@ def test_a_service_that_is_well_passes_and_keeps_nothing(
     """In production, behind a proxy that says who asks: us."""
     url = own_database(postgres)
     redis_url = f"{redis_server.url[:-1]}7"
-    production = {"APP_ENV": "production", "COMMIT_SHA": "abc", "SMOKE_TOKEN": TOKEN}
+    production = {"APP_ENV": "production", "COMMIT_SHA": "abcdef012", "SMOKE_TOKEN": TOKEN}
     production |= {"RATE_LIMIT_LOGIN": "5 per hour"}
     with (
         Served(url, redis_url, **production) as served,
         working(url, redis_url, **production),
     ):
-        words = ["smoke", served.url, "--commit", "abc", "--token-file", token_file]
+        words = ["smoke", served.url, "--commit", "abcdef012", "--token-file", token_file]
         capsys.readouterr()
         assert main(words) == 0
         out = results(capsys.readouterr().out)
@@ -75,7 +75,7 @@ def test_a_service_that_is_well_passes_and_keeps_nothing(
         for _ in range(6):  # it uses up no limit of those who sign in
             assert main(words) == 0
         capsys.readouterr()
-        assert main([*words[:2], "--commit", "abc", "--json"]) == 0
+        assert main([*words[:2], "--commit", "abcdef012", "--json"]) == 0
         said = capsys.readouterr()
         assert "passed, but for what was not looked at: tls, redirect, client, job" in said.err
         rows = json.loads(said.out)
@@ -87,12 +87,12 @@ def test_a_service_that_is_well_passes_and_keeps_nothing(
             "job",
         }
 
-        assert main([*words[:2], "--commit", "ab", "--web-only"]) == 0  # the begin of it
+        assert main([*words[:2], "--commit", "abcdef0", "--web-only"]) == 0  # the begin of it
         assert main([*words[:2], "--client", "127.0.0.1"]) == 1
         assert "--client needs the service's SMOKE_TOKEN" in capsys.readouterr().err
         assert main([*words[:2], "--commit", "def", "--timeout", "1"]) == 1
         said = capsys.readouterr()
-        assert "failed: ready: /health answers 200 of version abc, not def" in said.err
+        assert "failed: ready: /health answers 200 of version abcdef012, not def" in said.err
         assert set(list(results(said.out).values())[1:]) == {"skipped"}
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
