@@ -34,6 +34,12 @@ VALID = {
 }
 # Known to Python, the server or the tools, and no business of the settings class.
 FOREIGN = {"PYTHONUNBUFFERED", "PYTHONHASHSEED", "WEB_CONCURRENCY_SET_BY", "SENTRY_RELEASE"}
+# The forms that are `python -m service web`.
+GUNICORN = (
+    ["gunicorn", "service.wsgi:app"],
+    ["gunicorn", "--config", "gunicorn.conf.py", "service.wsgi:app"],
+    ["gunicorn", "-c", "gunicorn.conf.py", "service.wsgi:app"],
+)
 
 Findings = Iterator[Finding]
 Rule = Callable[[Manifest], Findings]
@@ -57,6 +63,13 @@ def variables(manifest: Manifest) -> Findings:
                     f"{process.kind} of {stage.name} has no {name}, which is required",
                     f"give it there; {required[name].description}",
                 )
+        if stage.name != "production" and "APP_ENV" not in {*given, *manifest.platform.sets}:
+            yield Finding(
+                "variables",
+                process.place,
+                f"{process.kind} of {stage.name} has no APP_ENV, and would be production",
+                f"APP_ENV={stage.name}",
+            )
         problems = _settings(_written(process))[1]
         for name, each in given.items():
             field = known.get(name.removesuffix("_FILE"))
@@ -165,7 +178,8 @@ def wrong_command(command: str, kind: str) -> str | None:
     except ValueError as error:
         return f"{command!r} is no command: {error}"
     if words[:1] == ["gunicorn"]:
-        ours = kind == "web" and "service.wsgi:app" in words
+        # Options go before gunicorn.conf.py: a --bind, --timeout or --workers would undo it.
+        ours = kind == "web" and words in GUNICORN
         return None if ours else f"{command!r} is not how {kind} is started"
     if words[:3] not in (["python", "-m", "service"], ["python3", "-m", "service"]):
         return f"{command!r} is no `python -m service …`"
@@ -191,6 +205,8 @@ def _said_of(words: tuple[str, ...]) -> str | None:
     tried = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True
     )
+    if tried.stdout:  # of --help: it ends well, and has done nothing
+        return f"`{shlex.join(words)}` only says how it is called"
     return None if tried.returncode == 0 else tried.stderr.strip().splitlines()[-1]
 
 
@@ -388,16 +404,19 @@ def _of_web(process: Process) -> int:
 
 def python(manifest: Manifest) -> Findings:
     """The version of Python is that of the Dockerfile."""
-    found = re.search(
-        r"^ARG PYTHON_IMAGE=python:(\d+\.\d+)", (ROOT / "Dockerfile").read_text(), re.M
-    )
-    if manifest.python and found and manifest.python[1] != found[1]:
-        place, version = manifest.python
+    if manifest.python is None:
+        return
+    place, version = manifest.python
+    file = manifest.root / "Dockerfile"
+    text = file.read_text() if file.is_file() else ""
+    found = re.search(r"^ARG PYTHON_IMAGE=python:(\d+\.\d+)", text, re.M)
+    if found is None or version != found[1]:
+        theirs = found[1] if found else "none that is known"
         yield Finding(
             "python",
             place,
-            f"it is Python {version}, the Dockerfile's is {found[1]}",
-            "make them one",
+            f"it is Python {version}, the Dockerfile's is {theirs}",
+            "make them one; the Dockerfile has it as ARG PYTHON_IMAGE=python:…",
         )
 
 
