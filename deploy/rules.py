@@ -63,11 +63,12 @@ def variables(manifest: Manifest) -> Findings:
                     f"{process.kind} of {stage.name} has no {name}, which is required",
                     f"give it there; {required[name].description}",
                 )
-        if stage.name != "production" and "APP_ENV" not in {*given, *manifest.platform.sets}:
+        said = given.get("APP_ENV")
+        if stage.name != "production" and (said is None or said.value is None):
             yield Finding(
                 "variables",
                 process.place,
-                f"{process.kind} of {stage.name} has no APP_ENV, and would be production",
+                f"{process.kind} of {stage.name} is not told APP_ENV, and would be production",
                 f"APP_ENV={stage.name}",
             )
         problems = _settings(_written(process))[1]

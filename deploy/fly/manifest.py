@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from deploy.fly.release import look
+from deploy.fly.findings import look
 from deploy.manifest import Kind, Manifest, Platform, Probe, Process, Stage, Variable
 from deploy.reading import Node, Place, read, toml_file
 from deploy.shell import Failed

@@ -59,6 +59,7 @@ BROKEN = [
     Broken("variables", "app.json", 'essential-0" }', 'essential-0", "as": "OTHER" }'),
     Broken("variables", "app.json", '{ "APP_ENV": { "value": "staging" } }', "{}"),
     Broken("variables", "app.json", NO_VERIFY, '"SENTRY_DSN": "https://key@sentry.example.com",'),
+    Broken("variables", "app.json", '{ "value": "staging" }', "{}"),
     Broken("processes", "app.json", '"review"', '"revue"'),
     Broken("processes", "app.json", '"environments"', '"environment"'),
     Broken("processes", "Procfile", "service migrate", "service migrate --help"),

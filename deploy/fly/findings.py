@@ -2,15 +2,27 @@
 
 from collections.abc import Iterator
 from math import ceil
+from os.path import normpath
+from pathlib import Path
 
 from deploy.manifest import Finding
 from deploy.reading import Node
 from deploy.shell import Failed
+from service.settings import Settings
 
 
 def look(file: Node, stage: str) -> Iterator[Finding]:
     """Raises Failed for what should be a number, and is none."""
+    if not file.text("app"):
+        yield Finding(
+            "references",
+            (file.get("app") or file).place,
+            f"{stage} has no app: a deploy would be that of another",
+            'app = "…", each stage its own',
+        )
+    yield from _built(file, stage)
     yield from _served(file, stage)
+    yield from _connected(file, stage)
     yield from _strategy(file, stage)
     stops = file.get("http_service", "auto_stop_machines")
     if stops and stops.value not in ("off", False):
@@ -27,6 +39,23 @@ def look(file: Node, stage: str) -> Iterator[Finding]:
                 (each.get("policy") or each).place,
                 f"what ends in {stage} is not started again",
                 'policy = "always"',
+            )
+
+
+def _built(file: Node, stage: str) -> Iterator[Finding]:
+    """Of the Dockerfile at the root; its path begins where the fly.toml is. Source: flyctl's
+    internal/command/deploy/deploy_build.go, resolveDockerfilePath."""
+    for key, each in file.items("build"):
+        if key == "dockerfile":
+            right = normpath(Path(each.place.file).parent / str(each.value)) == "Dockerfile"
+        else:
+            right = key not in ("image", "builder", "buildpacks", "builtin")
+        if not right:
+            yield Finding(
+                "references",
+                each.place,
+                f"{key} of {stage} is not the Dockerfile at the root, which is what is tested",
+                "dockerfile = its path from the folder of this file",
             )
 
 
@@ -47,6 +76,20 @@ def _served(file: Node, stage: str) -> Iterator[Finding]:
             f"a service of {stage} beside http_service: nothing of it is looked at",
             "http_service has all that web needs",
         )
+
+
+def _connected(file: Node, stage: str) -> Iterator[Finding]:
+    """A check that only connects, which has no path."""
+    listens = file.text("env", "PORT") or str(Settings.model_fields["port"].default)
+    for name, each in file.items("checks"):
+        asked = each.whole("port")
+        if each.text("type") == "tcp" and asked and str(asked.value) != listens:
+            yield Finding(
+                "port",
+                asked.place,
+                f"{name} of {stage} connects to {asked.value}, and web listens at {listens}",
+                "make them one",
+            )
 
 
 def _strategy(file: Node, stage: str) -> Iterator[Finding]:
