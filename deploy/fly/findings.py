@@ -106,7 +106,7 @@ def _strategy(file: Node, stage: str) -> Iterator[Finding]:
         what = (
             f"{said} takes all {machines} of web away at once"
             if machines > 1
-            else (f"{said} replaces the one machine of web")
+            else f"{said} replaces the one machine of web"
         )
         place = away.place if away and machines > 1 else place
     else:
@@ -125,6 +125,6 @@ def _away(given: Node | None, machines: int) -> int:
         return ceil(machines * 0.33)
     try:
         most = float(str(given.value))
-    except ValueError:
+        return ceil(machines * most) if most < 1 else int(most)
+    except (ValueError, OverflowError):  # nan and inf are numbers in TOML
         raise Failed(f"{given.place}: {given.value} is no number of machines") from None
-    return ceil(machines * most) if most < 1 else int(most)
