@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jsonschema.validators import validator_for
@@ -44,7 +45,7 @@ def check(root: Path, name: str, schemas: Path | None) -> dict[str, list[Finding
     """What each rule finds; a text for one that has nothing to say of this platform."""
     columns = [*rules.RULES, "collisions", "schema"]
     try:
-        manifest = TARGETS[name](root)
+        manifest = replace(TARGETS[name](root), root=root)
     except Failed as failure:
         file, _, rest = str(failure).partition(":")
         line = rest.partition(":")[0]

@@ -1,7 +1,9 @@
 """`python -m deploy env TARGET`: what must be set by hand there, as the commands of its own tools.
 
 Secrets are made at random and go to a file that only its owner may read: not to the terminal, the
-shell's history or a process list. Add a target: a function that spells its commands, in SPELT.
+shell's history or a process list; but Heroku's `config:set` takes arguments only, so that they are
+in the process list of this machine while it runs. Add a target: a function that spells its
+commands, in SPELT.
 """
 
 import os
@@ -108,9 +110,11 @@ def _fly(values: Values) -> list[str]:
 
 
 def _heroku(values: Values) -> list[str]:
+    command = f"heroku config:set --app {values.app}"  # prints what it has set
     if values.file is None:
-        return [f"heroku config:set --app {values.app} {values.words()}"]
-    return [f"xargs heroku config:set --app {values.app} <{quote(str(values.file))}"]
+        return [f"{command} {values.words()} >/dev/null"]
+    # A line is one argument, with spaces and quotes: xargs alone would take it apart.
+    return [f"tr '\\n' '\\0' <{quote(str(values.file))} | xargs -0 {command} >/dev/null"]
 
 
 def _kubernetes(values: Values) -> list[str]:

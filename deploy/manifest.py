@@ -7,9 +7,11 @@ deploy/targets.py.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from deploy.reading import Node, Place
+from service.settings import ROOT
 
 Kind = Literal["web", "worker", "scheduler", "migrate"]
 KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler", "migrate")
@@ -91,6 +93,7 @@ class Manifest:
     deprecated: tuple[tuple[Place, str, str | None], ...] = ()  # what, and until when it is read
     schemas: tuple[tuple[str, Node], ...] = ()  # a schema's file name, and what it is to hold for
     findings: tuple["Finding", ...] = ()  # of its reader: what only this format can have wrong
+    root: Path = ROOT  # where these files are
     schema_of: Callable[[Any], Any] | None = None  # makes one of such a file that is none itself
 
 

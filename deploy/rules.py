@@ -32,6 +32,12 @@ VALID = {
 }
 # Known to Python, the server or the tools, and no business of the settings class.
 FOREIGN = {"PYTHONUNBUFFERED", "PYTHONHASHSEED", "WEB_CONCURRENCY_SET_BY", "SENTRY_RELEASE"}
+# The forms that are `python -m service web`.
+GUNICORN = (
+    ["gunicorn", "service.wsgi:app"],
+    ["gunicorn", "--config", "gunicorn.conf.py", "service.wsgi:app"],
+    ["gunicorn", "-c", "gunicorn.conf.py", "service.wsgi:app"],
+)
 
 Findings = Iterator[Finding]
 Rule = Callable[[Manifest], Findings]
@@ -55,6 +61,14 @@ def variables(manifest: Manifest) -> Findings:
                     f"{process.kind} of {stage.name} has no {name}, which is required",
                     f"give it there; {required[name].description}",
                 )
+        said = given.get("APP_ENV")
+        if stage.name != "production" and (said is None or said.value is None):
+            yield Finding(
+                "variables",
+                process.place,
+                f"{process.kind} of {stage.name} is not told APP_ENV, and would be production",
+                f"APP_ENV={stage.name}",
+            )
         problems = _settings(_written(process))[1]
         for name, each in given.items():
             field = known.get(name.removesuffix("_FILE"))
@@ -176,7 +190,8 @@ def wrong_command(command: str, kind: str) -> str | None:
     except ValueError as error:
         return f"{command!r} is no command: {error}"
     if words[:1] == ["gunicorn"]:
-        ours = kind == "web" and "service.wsgi:app" in words
+        # Options go before gunicorn.conf.py: a --bind, --timeout or --workers would undo it.
+        ours = kind == "web" and words in GUNICORN
         return None if ours else f"{command!r} is not how {kind} is started"
     if words[:3] not in (["python", "-m", "service"], ["python3", "-m", "service"]):
         return f"{command!r} is no `python -m service …`"
@@ -202,6 +217,8 @@ def _said_of(words: tuple[str, ...]) -> str | None:
     tried = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True
     )
+    if tried.stdout:  # of --help: it ends well, and has done nothing
+        return f"`{shlex.join(words)}` only says how it is called"
     return None if tried.returncode == 0 else tried.stderr.strip().splitlines()[-1]
 
 
@@ -399,16 +416,19 @@ def _of_web(process: Process) -> int:
 
 def python(manifest: Manifest) -> Findings:
     """The version of Python is that of the Dockerfile."""
-    found = re.search(
-        r"^ARG PYTHON_IMAGE=python:(\d+\.\d+)", (ROOT / "Dockerfile").read_text(), re.M
-    )
-    if manifest.python and found and manifest.python[1] != found[1]:
-        place, version = manifest.python
+    if manifest.python is None:
+        return
+    place, version = manifest.python
+    file = manifest.root / "Dockerfile"
+    text = file.read_text() if file.is_file() else ""
+    found = re.search(r"^ARG PYTHON_IMAGE=python:(\d+\.\d+)", text, re.M)
+    if found is None or version != found[1]:
+        theirs = found[1] if found else "none that is known"
         yield Finding(
             "python",
             place,
-            f"it is Python {version}, the Dockerfile's is {found[1]}",
-            "make them one",
+            f"it is Python {version}, the Dockerfile's is {theirs}",
+            "make them one; the Dockerfile has it as ARG PYTHON_IMAGE=python:…",
         )
 
 

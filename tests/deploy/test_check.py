@@ -231,6 +231,36 @@ def test_a_new_required_setting_is_missed_in_every_manifest(root: Path, required
         assert len(missed) >= 4, target
 
 
+@pytest.mark.parametrize(
+    ("command", "kind", "said"),
+    [
+        ("python -m service migrate --help", "migrate", "`migrate --help` only says how"),
+        ("python -m service worker -h", "worker", "`worker -h` only says how"),
+        ("python -m service web --he", "web", "`web --he` only says how"),
+        ("gunicorn --bind 127.0.0.1:80 service.wsgi:app", "web", "is not how web is started"),
+        ("gunicorn --workers=9 service.wsgi:app", "web", "is not how web is started"),
+        ("gunicorn -c other.py service.wsgi:app", "web", "is not how web is started"),
+        ("gunicorn service.wsgi:app --timeout 5", "web", "is not how web is started"),
+        ("gunicorn service.wsgi:app", "worker", "is not how worker is started"),
+        ("gunicorn 'service.wsgi:app", "web", "is no command"),
+    ],
+)
+def test_a_command_that_only_looks_like_ours_is_refused(command: str, kind: str, said: str) -> None:
+    assert said in (rules.wrong_command(command, kind) or "")
+
+
+@pytest.mark.parametrize("options", ["", "--config gunicorn.conf.py ", "-c gunicorn.conf.py "])
+def test_gunicorn_with_our_settings_is_web(options: str) -> None:
+    assert rules.wrong_command(f"gunicorn {options}service.wsgi:app", "web") is None
+
+
+def test_the_dockerfile_is_that_of_the_tree_under_check(root: Path) -> None:
+    for text in ("FROM scratch\n", "ARG PYTHON_IMAGE=python:3.99-slim\n"):
+        (root / "Dockerfile").write_text(text)
+        (finding,) = found(root, "heroku", "python")
+        assert finding.place.file == ".python-version"
+
+
 def test_a_setting_that_asks_for_one_that_is_not_given_ends_the_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

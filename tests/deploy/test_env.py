@@ -105,6 +105,25 @@ def test_json_is_json(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(given)["sharedVariables"].keys() == {"JWT_SECRET", "SMOKE_TOKEN"}
 
 
+@pytest.mark.parametrize("written_out", [False, True])
+def test_a_value_with_spaces_and_quotes_reaches_heroku_whole(
+    written_out: bool, record: Path
+) -> None:
+    given = {"JWT_SECRET": "a b  c", "MAIL_FROM": """It's "us" <us@example.com> \\ $HOME"""}
+    file = None if written_out else record.parent / "the values"
+    if file is not None:
+        env.write(file, given)
+    told = run(env.SPELT["heroku"](env.Values("production", given, file)), record)
+    for name, value in given.items():
+        assert f"word {name}={value}\n" in told
+
+
+def test_what_heroku_prints_of_the_values_is_not_seen() -> None:
+    for file in (None, Path("values")):
+        (line,) = env.SPELT["heroku"](env.Values("staging", {"JWT_SECRET": "x"}, file))
+        assert line.endswith(" >/dev/null")
+
+
 def test_a_file_for_this_machine_is_one_that_the_service_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,11 +1,13 @@
 """What .railway/railway.py may look like, and what is refused before Railway's CLI would."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from deploy import rules
+from deploy.check import check
 from deploy.railway.manifest import read_manifest
 from deploy.railway.project import FILE, read_project
 from deploy.reading import Place
@@ -166,6 +168,37 @@ def test_the_sdk_sends_a_domain_to_8080_whatever_web_listens_at(root: Path) -> N
     (finding, _) = rules.port(read_manifest(written(root, web)))
     assert finding.what == "requests of production go to 8080, web listens at 8000"
     assert finding.place == Place(FILE, 7)
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        ('"drainingSeconds": 60,', '"drainingSeconds": "60",'),
+        ('"overlapSeconds": 20', '"overlapSeconds": "20"'),
+        ("database.env.DATABASE_URL", '"${{postgres.DATABASE_URL}}"'),
+        ("ctx.shared.JWT_SECRET", '"${{ shared.JWT_SECRET }}"'),
+        ('"SMOKE_TOKEN":', '"MAIL_FROM": "api@${{RAILWAY_PUBLIC_DOMAIN}}", "SMOKE_TOKEN":'),
+        ("replicas=2 if production else None,", 'replicas={"us-west2": 2},'),
+        ("replicas=2 if", 'domains=["api.example.com"], replicas=2 if'),
+    ],
+)
+def test_another_form_of_the_same_is_clean(root: Path, there: str, instead: str) -> None:
+    text = (ROOT / FILE).read_text()
+    assert there in text
+    (root / FILE).write_text(text.replace(there, instead, 1))
+    shutil.copy(ROOT / "Dockerfile", root)
+    shutil.copy(ROOT / "requirements.txt", root)
+    table = check(root, "railway", None)
+    assert {rule: each for rule, each in table.items() if each and each != "skipped"} == {}
+
+
+def test_no_reference_of_one_environment_is_one_of_another() -> None:
+    production, staging = (
+        {v.refers for p in stage.processes.values() for v in p.variables.values() if v.refers}
+        for stage in read_manifest(ROOT).stages
+    )
+    assert production
+    assert production.isdisjoint(staging)
 
 
 def test_each_stage_is_what_its_environment_has() -> None:

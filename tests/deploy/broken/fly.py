@@ -1,7 +1,14 @@
-"""How the manifests of fly are broken, and what has nothing to say of them."""
+"""How the manifests of fly are broken."""
 
 from tests.deploy.broken import Broken
 
+STAGING = "deploy/fly/fly.staging.toml"
+CHECK = """[checks.other]
+type = "{}"
+port = {}
+path = "{}"
+
+[[vm]]"""
 BROKEN = [
     Broken("variables", "fly.toml", "DATABASE_URL REDIS_URL JWT_SECRET", "DATABASE_URL JWT_SECRET"),
     Broken("variables", "fly.toml", "[env]\n", '[env]\nJWT_SECRET = "written-out"\n'),
@@ -13,13 +20,61 @@ BROKEN = [
     Broken("time", "fly.toml", 'kill_signal = "SIGTERM"', 'kill_signal = "SIGINT"'),
     Broken("time", "fly.toml", 'kill_signal = "SIGTERM"', ""),
     Broken("time", "fly.toml", "kill_timeout = 60", "kill_timeout = 10"),
-    Broken("time", "deploy/fly/fly.staging.toml", "kill_timeout = 60", "kill_timeout = 600"),
+    Broken("time", STAGING, "kill_timeout = 60", "kill_timeout = 600"),
     Broken("proxies", "fly.toml", 'PROXY_HOPS = "2"', 'PROXY_HOPS = "1"'),
     Broken("collisions", "Dockerfile", "", ""),
     Broken("connections", "fly.toml", "min_machines_running = 2", "min_machines_running = 9"),
     Broken("schema", "fly.toml", 'strategy = "bluegreen"', 'strategy = "teal"'),
+    Broken("variables", STAGING, 'APP_ENV = "staging"\n', ""),
+    Broken("variables", STAGING, 'APP_ENV = "staging"', 'APP_ENV = "stagin"'),
+    Broken("variables", "fly.toml", 'APP_ENV = "production"', 'APP_ENV = "prod"'),
+    Broken("variables", "fly.toml", "kill_timeout = 60", 'kill_timeout = "a minute"'),
+    Broken("variables", "fly.toml", "kill_timeout = 60", "kill_timeout = 60.5"),
+    Broken("variables", "fly.toml", "kill_timeout = 60", "kill_timeout = true"),
+    Broken("variables", STAGING, "running = 1", 'running = "one"'),
+    Broken("variables", "fly.toml", '"bluegreen"', '"rolling"\nmax_unavailable = nan'),
+    Broken("variables", "fly.toml", '"bluegreen"', '"rolling"\nmax_unavailable = inf'),
+    Broken("variables", "fly.toml", '"bluegreen"', '"rolling"\nmax_unavailable = "half"'),
+    Broken("variables", STAGING, "internal_port = 8000", 'internal_port = "http"'),
+    Broken("variables", STAGING, "", ""),
+    Broken("processes", STAGING, 'worker = "python -m service worker"\n', ""),
+    Broken("processes", "fly.toml", 'processes = ["web"]', 'processes = ["worker"]'),
+    Broken("processes", "fly.toml", 'processes = ["web"]', 'processes = ["web", "worker"]'),
+    Broken("processes", STAGING, 'processes = ["web"]\n', ""),
+    Broken("processes", STAGING, "[http_service]\n", "[http_services]\n"),
+    Broken("references", STAGING, 'app = "slipway-staging"', 'app = "slipway"'),
+    Broken("references", STAGING, 'app = "slipway-staging"', ""),
+    Broken("references", "fly.toml", 'app = "slipway"', 'app = ""'),
+    Broken("references", STAGING, "../../Dockerfile", "Dockerfile"),
+    Broken("references", "fly.toml", '"Dockerfile"', '"deploy/Dockerfile"'),
+    Broken("references", "fly.toml", "dockerfile =", "image ="),
+    Broken("references", STAGING, "dockerfile =", 'builder = "heroku/builder:24" #'),
+    Broken("references", "fly.toml", 'app = "slipway"', 'app = "slipway-staging"'),
+    Broken("release", "fly.toml", 'strategy = "bluegreen"', 'strategy = "immediate"'),
+    Broken("release", STAGING, 'strategy = "bluegreen"', 'strategy = "immediate"'),
+    Broken("release", STAGING, 'strategy = "bluegreen"', 'strategy = "rolling"'),
+    Broken("release", STAGING, 'strategy = "bluegreen"', 'strategy = "canary"'),
+    Broken("release", STAGING, 'strategy = "bluegreen"\n', ""),
+    Broken("release", "fly.toml", '"bluegreen"', '"rolling"\nmax_unavailable = 2'),
+    Broken("release", "fly.toml", '"bluegreen"', '"rolling"\nmax_unavailable = 0.9'),
+    Broken("release", "fly.toml", "running = 2", "running = 0"),
+    Broken("release", STAGING, "running = 1", "running = 0"),
+    Broken("release", STAGING, "running = 1", 'running = "0"'),
+    Broken("release", "fly.toml", 'machines = "off"', 'machines = "stop"'),
+    Broken("release", STAGING, 'machines = "off"', 'machines = "suspend"'),
+    Broken("release", STAGING, 'machines = "off"', "machines = true"),
+    Broken("release", "fly.toml", "[[vm]]", '[[restart]]\npolicy = "never"\n\n[[vm]]'),
+    Broken("health", STAGING, 'path = "/health/ready"\n', ""),
+    Broken("health", STAGING, "[[http_service.checks]]", "[[http_service.machine_checks]]"),
+    Broken("health", "fly.toml", "[[vm]]", CHECK.format("http", "8000", "/")),
+    Broken("port", "fly.toml", "[[vm]]", CHECK.format("http", "8080", "/health/ready")),
+    Broken("port", "fly.toml", "[[vm]]", CHECK.format("tcp", "8080", "")),
+    Broken("port", "fly.toml", "internal_port = 8000\n", ""),
+    Broken("port", STAGING, "internal_port = 8000", 'internal_port = "8080"'),
+    Broken("port", STAGING, "[env]\n", '[env]\nPORT = "9000"\n'),
+    Broken("port", "fly.toml", "[[vm]]", "[[services]]\ninternal_port = 8080\n\n[[vm]]"),
+    Broken("time", "fly.toml", "kill_timeout = 60", 'kill_timeout = "10s"'),
+    Broken("time", STAGING, "kill_timeout = 60", 'kill_timeout = "0m9.5s"'),
+    Broken("time", STAGING, "kill_timeout = 60 #", "#"),
+    Broken("connections", STAGING, "running = 1", 'running = "9"'),
 ]
-SILENT = {
-    "python": "it builds the Dockerfile",
-    "deprecated": "no form of ours is",
-}

@@ -59,6 +59,8 @@ BEHAVIOURS = {
                 "GUNICORN_CMD_ARGS": "--access-logfile -",
                 "FORWARDED_ALLOW_IPS": "*",
                 "PYTHONUNBUFFERED": "true",
+                # Only with `heroku labs:enable runtime-dyno-metadata` and the same with
+                # runtime-dyno-build-metadata, as deploy/heroku/README.md has it.
                 "HEROKU_BUILD_COMMIT": "{commit}",
             },
             database="postgres://{}?sslmode=require",
