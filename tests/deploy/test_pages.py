@@ -1,6 +1,7 @@
 """The pages of the targets: their commands are run as they stand there, against stand-ins."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -89,11 +90,11 @@ def test_the_page_has_what_one_looks_for(target: str) -> None:
 def test_our_own_commands_on_the_page_are_commands(target: str) -> None:
     text = (ROOT / "deploy" / target / "README.md").read_text()
     for words in re.findall(r"python -m deploy ([a-z][^`\n|<>]*)", text):
-        plain = re.sub(r'"\$\([^)]*\)"|\$\w+|…', "x", words.partition("  #")[0])
+        plain = re.sub(r"\$\([^)]*\)|\$\w+|…", "x", words.partition("  #")[0])
         plain = plain.replace("https://x", "https://api.example.com").replace(" FILE", " file")
         if plain.strip() in ("check", "env", "smoke", "bundle"):  # named in a sentence
             continue
-        parser().parse_args(plain.split())
+        parser().parse_args(shlex.split(plain))
 
 
 @pytest.mark.parametrize("target", TARGETS)
