@@ -191,6 +191,8 @@ def _said_of(words: tuple[str, ...]) -> str | None:
     tried = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True
     )
+    if tried.stdout:  # nothing else is printed by a parser
+        return f"{shlex.join(words)!r} prints its help, and ends"
     return None if tried.returncode == 0 else tried.stderr.strip().splitlines()[-1]
 
 
