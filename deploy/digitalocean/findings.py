@@ -17,19 +17,26 @@ SOURCES = ("git", "github", "gitlab", "bitbucket")
 
 
 def of(spec: Node) -> Iterator[Finding]:
-    for kind, part in PARTS.items():
-        for other in {*PARTS.values()} - {part}:
-            for node in spec.each(other):
-                if node.text("name") == kind:
-                    yield Finding(
-                        "processes",
-                        node.place,
-                        f"{kind} is one of {other}",
-                        f"move it to {part}",
-                    )
+    for part in sorted({*PARTS.values()}):
+        for node in spec.each(part):
+            yield from _component(part, node)
     yield from _ingress(spec)
     for node in spec.each("services"):
         yield from _service(node)
+
+
+def _component(part: str, node: Node) -> Iterator[Finding]:
+    name = node.text("name")
+    wanted = next((each for kind, each in PARTS.items() if kind == name), part)
+    if wanted != part:
+        yield Finding("processes", node.place, f"{name} is one of {part}", f"move it to {wanted}")
+    if node.get("dockerfile_path") is None and node.get("image") is None:
+        yield Finding(
+            "processes",
+            node.place,
+            f"{name} is not built from the Dockerfile: a buildpack would be chosen",
+            "dockerfile_path: Dockerfile",
+        )
 
 
 def _ingress(spec: Node) -> Iterator[Finding]:
@@ -45,9 +52,11 @@ def _ingress(spec: Node) -> Iterator[Finding]:
                 f"requests go to {name.value}, and there is no such service",
                 "component: { name: web }",
             )
-    if rules and not any(rule.text("component", "name") == "web" for rule in rules):
+    of_web = [rule for rule in rules if rule.text("component", "name") == "web"]
+    if rules and "/" not in [rule.text("match", "path", "prefix") for rule in of_web]:
         place = (spec.get("ingress", "rules") or spec).place
-        yield Finding("references", place, "no requests go to web", "component: { name: web }")
+        todo = "match: { path: { prefix: / } } with component: { name: web }"
+        yield Finding("references", place, "not all requests go to web", todo)
 
 
 def _service(node: Node) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ OF_DATABASE = (
     *("DATABASE_URL", "HOSTNAME", "PORT", "USERNAME", "PASSWORD", "DATABASE", "CA_CERT"),
     "DATABASE_PRIVATE_URL",
 )
+ADDRESSES = ("DATABASE_URL", "DATABASE_PRIVATE_URL")  # the others are a part of one
 ENGINES = {"DATABASE_URL": ("PG",), "REDIS_URL": ("VALKEY", "REDIS")}
 
 
@@ -84,6 +85,10 @@ def _leads(spec: Node, node: Node, *, of_app: bool) -> Iterator[Finding]:
     at = node.get("value") or node
     if value.count("${") != len(REFERENCE.findall(value)):
         yield Finding("references", at.place, f"{value} is no reference", "${name.PROPERTY}")
+    alone = REFERENCE.fullmatch(value)
+    if alone and node.text("key") in ENGINES and (alone[2] or "").split(".")[-1] not in ADDRESSES:
+        said = f"{node.text('key')} is {value}, which is no address"
+        yield Finding("references", at.place, said, "${name.DATABASE_URL}")
     for name, inside in REFERENCE.findall(value):
         if problem := _problem(spec, node.text("key") or "", name, inside, of_app=of_app):
             yield Finding("references", at.place, f"${{{name}.{inside}}} {problem[0]}", problem[1])
@@ -99,11 +104,11 @@ def _problem(
     if not inside:
         there = name in OF_APP
         return None if there else ("is nothing of an app", f"one of {', '.join(OF_APP)}")
-    if any(_named(spec, part, name) for part in COMPONENTS):
+    if key not in ENGINES and any(_named(spec, part, name) for part in COMPONENTS):
         return None
     database = _named(spec, "databases", name)
     if database is None:
-        return "leads nowhere: no database and no component has that name", "add or correct it"
+        return "leads to no database of this app", "add it to `databases`, or correct the name"
     if inside.split(".")[-1] not in OF_DATABASE:
         return "is nothing of a database", f"one of {', '.join(OF_DATABASE)}"
     if database.text("engine") not in ENGINES.get(key, (database.text("engine"),)):

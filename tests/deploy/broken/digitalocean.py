@@ -39,8 +39,10 @@ BROKEN = [
             ("python -m service migrate", "python -m service migrate --help"),
             ("python -m service worker", "python -m service worker -h"),
             ("workers:", "services2:"),
+            ("dockerfile_path: Dockerfile", "environment_slug: python"),
         )
     ),
+    Broken("processes", STAGING, "jobs:\n", "  # jobs:\n"),
     Broken("processes", APP, "workers:\n  - name: worker", "workers:\n  - name: web"),
     Broken("health", APP, "http_path: /health/ready", "http_path: /"),
     Broken("health", APP, "http_path: /health/live", "http_path: /health/ready"),
@@ -86,6 +88,8 @@ BROKEN = [
             ("${database.DATABASE_URL}", "${db.DATABASE_URL}"),
             ("${database.DATABASE_URL}", "${redis.DATABASE_URL}"),
             ("${database.DATABASE_URL}", "${database.URL}"),
+            ("${database.DATABASE_URL}", "${database.HOSTNAME}"),
+            ("${database.DATABASE_URL}", "${web.PRIVATE_URL}"),
             ("${database.DATABASE_URL}", "${database.DATABASE_URL"),
             ("${database.DATABASE_URL}", "${DATABASE_URL}"),
             ("${redis.DATABASE_URL}", "${database.DATABASE_URL}"),
@@ -93,6 +97,8 @@ BROKEN = [
             ("{ name: database, engine", "{ name: postgres, engine"),
             ("engine: VALKEY", "engine: PG"),
             ("{ key: APP_ENV", COMMIT + "\n    - { key: APP_ENV"),
+            ("databases:", "# databases:"),
+            ("prefix: /", "prefix: /api"),
             ("component: { name: web }", "component: { name: site }"),
             ("component: { name: web }", "component: { name: worker }"),
         )
