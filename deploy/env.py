@@ -139,6 +139,14 @@ def _as_json(values: Values, each: str = '"%s"', around: tuple[str, str] = ("", 
     return f"printf {quote(around[0] + '{' + inner + '}' + around[1])} {words}"
 
 
+def _render(values: Values) -> list[str]:
+    """Its own tool sets no variables: the commands print what is put into the dashboard."""
+    return [
+        f"{values.printed(name)}    # {name}: the dashboard, {values.stage}, Environment"
+        for name in values.given
+    ]
+
+
 Speller = Callable[[Values], list[str]]
 SPELT: dict[str, Speller] = {
     "cloudrun": _cloudrun,
@@ -151,7 +159,7 @@ SPELT: dict[str, Speller] = {
     "heroku": _heroku,
     "kubernetes": _kubernetes,
     "railway": _railway,
-    "render": lambda _: [],
+    "render": _render,
 }
 
 

@@ -1,9 +1,11 @@
 """render.yaml, a Blueprint."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.manifest import Kind, Manifest, Platform, Probe, Process, Stage, Variable
+from deploy.manifest import Finding, Kind, Manifest, Platform, Probe, Process, Stage
 from deploy.reading import Node, Place, yaml_file
+from deploy.render import findings, variables
 
 # PORT is 10000 unless it is set. In front are Cloudflare and Render's own proxy.
 PLATFORM = Platform(
@@ -13,8 +15,13 @@ PLATFORM = Platform(
     sets={"PORT": None},
     hops=2,
     connections=97,  # of each plan with less than 8 GB: 100, 3 of them reserved
+    silent={
+        "port": "it sets PORT, and its manifest names none",
+        "python": "it builds the Dockerfile",
+    },
 )
-KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
+FILE = "render.yaml"
+STAGES = ("production", "staging")
 OLD = {
     "env": "`env:`, now `runtime:`",
     "autoDeploy": "`autoDeploy:`, now `autoDeployTrigger:`",
@@ -25,71 +32,69 @@ OLD = {
 
 def read_manifest(root: Path) -> Manifest:
     """Raises Failed if it is not there or does not parse."""
-    file = yaml_file(root, "render.yaml")
-    groups = {each.text("name") or "": each for each in file.each("envVarGroups")}
-    stages = [
-        _stage(each, groups)
+    file = yaml_file(root, FILE)
+    environments = [
+        (each, variables.groups(file, project, each))
         for project in file.each("projects")
         for each in project.each("environments")
     ]
-    services = [
-        each
-        for project in file.each("projects")
-        for environment in project.each("environments")
-        for each in environment.each("services")
+    services = [each for environment, _ in environments for each in environment.each("services")]
+    found = [
+        *_missing([environment for environment, _ in environments]),
+        *findings.twice(services),
+        *(each for one, groups in environments for each in findings.of(one)),
+        *(each for one, groups in environments for each in variables.wrong(one, groups)),
     ]
     return Manifest(
         platform=PLATFORM,
-        stages=tuple(stages),
+        stages=tuple(_stage(each, groups) for each, groups in environments),
         deprecated=tuple(_old(services)),
         schemas=(("render.schema.json", file),),
+        findings=tuple(found),
     )
+
+
+def _missing(environments: list[Node]) -> Iterator[Finding]:
+    there = [each.text("name") for each in environments]
+    for name in STAGES:
+        if name not in there:
+            yield Finding(
+                "processes",
+                Place(FILE, 1),
+                f"there is no environment {name}",
+                f"projects: … environments: - name: {name}",
+            )
 
 
 def _stage(environment: Node, groups: dict[str, Node]) -> Stage:
     processes: dict[Kind, Process] = {}
     migrates = None
     for service in environment.each("services"):
-        command = service.get("dockerCommand") or service.get("startCommand")
-        text = str(command.value) if command else None
-        kind = next((kind for kind in KINDS if (service.text("name") or "").endswith(kind)), None)
+        kind = findings.kind_of(service)
         if kind is None:
             continue
-        variables = _variables(service, groups)
-        path = service.get("healthCheckPath")
-        processes[kind] = Process(
-            kind,
-            (command or service).place,
-            text,
-            variables,
-            probes=(Probe(str(path.value), path.place),) if path else (),
-            grace=service.get("maxShutdownDelaySeconds"),
-            instances=service.get("scaling", "maxInstances") or service.get("numInstances"),
-        )
-        if first := service.get("preDeployCommand"):
+        processes[kind] = _process(kind, service, groups)
+        first = service.get("preDeployCommand")
+        if kind == "web" and first:
             migrates = first.place
-            processes["migrate"] = Process("migrate", first.place, str(first.value), variables)
+            given = processes[kind].variables
+            processes["migrate"] = Process("migrate", first.place, str(first.value), given)
     return Stage(environment.text("name") or "", environment.place, processes, migrates)
 
 
-def _variables(service: Node, groups: dict[str, Node]) -> dict[str, Variable]:
-    found: dict[str, Variable] = {}
-    for node in service.each("envVars"):
-        if group := node.text("fromGroup"):
-            inner = groups[group].each("envVars") if group in groups else []
-            found |= {each.name: each for each in map(_variable, inner)}
-        else:
-            each = _variable(node)
-            found[each.name] = each
-    return found
-
-
-def _variable(node: Node) -> Variable:
-    return Variable(
-        node.text("key") or "",
-        node.place,
-        node.text("value"),
-        made=node.get("generateValue") is not None,
+def _process(kind: Kind, service: Node, groups: dict[str, Node]) -> Process:
+    command = findings.command_of(service)
+    path = service.get("healthCheckPath")
+    count = service.whole("numInstances")
+    return Process(
+        kind,
+        (command or service).place,
+        str(command.value) if command else None,
+        variables.of(service, groups),
+        probes=(Probe(str(path.value), path.place),) if path else (),
+        grace=service.whole("maxShutdownDelaySeconds"),
+        instances=service.whole("scaling", "maxInstances") or count,
+        least=service.whole("scaling", "minInstances") or count,
     )
 
 

@@ -160,5 +160,20 @@ def test_where_nothing_is_set_by_hand_that_is_said(capsys: pytest.CaptureFixture
     assert "render: nothing is set by hand" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("stage", ["production", "staging"])
+def test_what_render_asks_for_is_printed_for_its_dashboard(
+    tmp_path: Path, stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "render.yaml").read_text()
+    by_hand = text.replace("JWT_SECRET, generateValue: true", "JWT_SECRET, sync: false")
+    (tmp_path / "render.yaml").write_text(by_hand)
+    file = tmp_path / "values"
+    assert env.run(tmp_path, "render", stage, file) == 0
+    (line,) = commands(capsys.readouterr().out)
+    assert line.endswith(f"# JWT_SECRET: the dashboard, {stage}, Environment")
+    printed = subprocess.run(["sh", "-euc", line], check=True, capture_output=True, text=True)
+    assert file.read_text() == f"JWT_SECRET={printed.stdout}\n"
+
+
 def test_every_target_is_spelt() -> None:
     assert set(TARGETS) <= set(env.SPELT)

@@ -1,6 +1,7 @@
 """Manifests that are wrong: a file for each target.
 
-BROKEN: for each rule, a way to break it; SILENT: rules that cannot find anything there, and why.
+BROKEN: for each rule, ways to break it; a rule that cannot be broken there is the platform's
+`silent`.
 """
 
 from typing import NamedTuple
@@ -14,3 +15,4 @@ class Broken(NamedTuple):
     file: str
     there: str
     instead: str
+    warns: bool = False  # it is only a warning
