@@ -87,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("The host's disk is full: docker system df says of what.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        if found.command != "docker":
+            return 130
         print(
             "stopped. What serves goes on; `status` says what that is. The next release finds its"
             " way from here, and is needed for what was not done, workers too",

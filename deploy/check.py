@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jsonschema.validators import validator_for
 
@@ -63,22 +64,39 @@ def check(root: Path, name: str, schemas: Path | None) -> dict[str, list[Finding
 
 
 def _schema(manifest: Manifest, folder: Path | None) -> list[Finding] | str:
-    """Held against the published schemas, if a folder of them is given."""
+    """Held against the published schemas, of those that are in a folder, if one is given."""
     if folder is None or not manifest.schemas:
         return SKIPPED
-    found = []
+    found, missing = [], False
     for name, node in manifest.schemas:
-        try:
-            schema = json.loads((folder / name).read_text())
-            schema = manifest.schema_of(schema) if manifest.schema_of else schema
-        except OSError as error:
-            raise Failed(f"{folder / name} cannot be read: {error.strerror}") from None
+        schema = _read_schema(manifest, folder / name)
+        if schema is None:
+            missing = True
+            continue
         for each in validator_for(schema)(schema).iter_errors(node.plain()):
             at = node
             for key in each.absolute_path:
                 at = at.get(key) or at
             found.append(Finding("schema", at.place, each.message[:200], f"see {name}"))
-    return found
+    return SKIPPED if missing and not found else found
+
+
+def _read_schema(manifest: Manifest, path: Path) -> Any:
+    """None if it is not there. Raises Failed for what is none."""
+    try:
+        schema = json.loads(path.read_text())
+        schema = manifest.schema_of(schema) if manifest.schema_of else schema
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Failed(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # UnicodeDecodeError is one too
+        raise Failed(f"{path} is no JSON: {error}") from None
+    except (KeyError, TypeError, AttributeError):
+        raise Failed(f"{path} is not of the form that is read") from None
+    if not isinstance(schema, dict):
+        raise Failed(f"{path} is no schema")
+    return schema
 
 
 def _all(found: dict[str, list[Finding] | str]) -> list[Finding]:

@@ -202,7 +202,10 @@ def wrong_command(command: str, kind: str) -> str | None:
 
 def wrong_check(command: str, kind: str) -> str | None:
     """What is wrong with a command that says whether a process of a kind is well."""
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        return f"{command!r} is no command: {error}"
     if "healthcheck" not in words:
         return None  # of another kind: its reader looks at it
     if words[words.index("healthcheck") + 1 :] != [kind]:
@@ -358,7 +361,7 @@ def _of_the_proxy(manifest: Manifest, process: Process) -> Findings:
             " requests would meet a closed one",
             f"WEB_KEEPALIVE={platform.idle + 5:g}s",
         )
-    takes = _seconds(process, "database_statement_timeout") + PATIENCE
+    takes = seconds_of_a_request(process)
     if platform.answers_within is not None and takes > platform.answers_within:
         yield Finding(
             "time",
@@ -366,6 +369,11 @@ def _of_the_proxy(manifest: Manifest, process: Process) -> Findings:
             f"a request may take {takes:g} s, the proxy waits {platform.answers_within:g}",
             "lower DATABASE_STATEMENT_TIMEOUT",
         )
+
+
+def seconds_of_a_request(process: Process) -> float:
+    """What one may take by our own limits."""
+    return _seconds(process, "database_statement_timeout") + PATIENCE
 
 
 def proxies(manifest: Manifest) -> Findings:

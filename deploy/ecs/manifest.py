@@ -2,12 +2,14 @@
 and release.sh, which says in which order."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.manifest import KINDS, Kind, Manifest, Platform, Probe, Process, Stage, Variable
+from deploy.ecs import checks, references, rollout
+from deploy.manifest import KINDS, Finding, Kind, Manifest, Platform, Process, Stage, Variable
 from deploy.reading import Node, Place, first_of, read, yaml_file
-from deploy.shell import Failed
+from service.settings import Settings
 
 # Sources: deploy/ecs/README.md. What the load balancer's attributes say goes before what is here.
 PLATFORM = Platform(
@@ -20,14 +22,16 @@ PLATFORM = Platform(
     answers_within=60,
     # RDS allows 225 with 2 GB by its formula, and less in fact, for it keeps some of the memory.
     connections=150,
+    silent={"python": "it builds the Dockerfile", "deprecated": "no form of ours is"},
 )
 FOLDER = "deploy/ecs"
-SERVED: tuple[Kind, ...] = ("web", "worker", "scheduler")
 FILES = (
     *(f"{kind}.task.json" for kind in KINDS),
-    *(f"{kind}.service.json" for kind in SERVED),
+    *(f"{kind}.service.json" for kind in rollout.SERVED),
+    "migrate.run.json",
     "scaling-target.json",
     "target-group.json",
+    "execution-policy.json",
 )
 IDLE = "idle_timeout.timeout_seconds"
 FORWARDED = "routing.http.xff_header_processing.mode"
@@ -39,20 +43,26 @@ Files = dict[str, Node]  # of a stage, by their names
 def read_manifest(root: Path) -> Manifest:
     """Raises Failed if a file is not there, does not parse, or has no number where one must be."""
     balancer = _attributes(root, "load-balancer-attributes.json")
-    drain = _seconds(_attributes(root, "target-group-attributes.json").get(DRAIN), 300)
+    drain = _attributes(root, "target-group-attributes.json").get(DRAIN)
     idle = _seconds(balancer.get(IDLE), 60)
     forwarded = balancer.get(FORWARDED)
     # With another mode than this it adds nothing to X-Forwarded-For that may be trusted.
     hops = 1 if forwarded is None or forwarded.value == "append" else 0
     platform = replace(PLATFORM, hops=hops, idle=idle, answers_within=idle)
     first = _migrates_first(root)
-    stages, schemas = [], []
+    stages: list[Stage] = []
+    schemas: list[tuple[str, Node]] = []
+    findings: list[Finding] = []
     for stage in ("production", "staging"):
         files = {name: yaml_file(root, f"{FOLDER}/{stage}/{name}") for name in FILES}
         place = Place(f"{FOLDER}/{stage}/web.service.json", 1)
-        stages.append(Stage(stage, place, _processes(files, drain), first))
+        processes = _processes(files, _seconds(drain, 300))
+        stages.append(Stage(stage, place, processes, first))
         schemas += _schemas(files)
-    return Manifest(platform, tuple(stages), schemas=tuple(schemas))
+        findings += references.look(stage, files)
+        findings += rollout.look(stage, files, processes, drain)
+        findings += _wrong_checks(stage, files)
+    return Manifest(platform, tuple(stages), schemas=tuple(schemas), findings=tuple(findings))
 
 
 def _attributes(root: Path, name: str) -> dict[str | None, Node]:
@@ -64,43 +74,50 @@ def _attributes(root: Path, name: str) -> dict[str | None, Node]:
 
 def _seconds(attribute: Node | None, default: float) -> float:
     """An attribute's value is a number, written as text."""
-    if attribute is None:
-        return default
-    if not str(attribute.value).isdecimal():
-        raise Failed(f"{attribute.place}: {attribute.value} is no number of seconds")
-    return float(attribute.value)
+    found = attribute and attribute.whole()
+    return float(found.value) if found else default
 
 
 def _processes(files: Files, drain: float) -> dict[Kind, Process]:
-    found: dict[Kind, Process] = {}
-    for kind in KINDS:
-        for container in files[f"{kind}.task.json"].each("containerDefinitions"):
-            if container.text("name") == kind:
-                found[kind] = _process(kind, container)
+    found = {kind: _process(kind, each) for kind, each in _containers(files)}
+    for kind, process in found.items():
+        if kind != "migrate":
+            least, most = rollout.counts(files, kind)
+            found[kind] = replace(process, least=least, instances=most)
     if "web" in found:
-        found["web"] = replace(_behind_the_balancer(files, found["web"]), drain=drain)
-    if "worker" in found:
-        count = _whole(files["worker.service.json"], "desiredCount")
-        found["worker"] = replace(found["worker"], instances=count)
+        probes = (*checks.balancer(files), *found["web"].probes)
+        port = _port(files, found["web"])
+        found["web"] = replace(found["web"], probes=probes, port=port, drain=drain)
     return found
 
 
+def _containers(files: Files) -> Iterator[tuple[Kind, Node]]:
+    for kind in KINDS:
+        for container in files[f"{kind}.task.json"].each("containerDefinitions"):
+            if container.text("name") == kind:
+                yield kind, container
+
+
 def _process(kind: Kind, container: Node) -> Process:
-    command = container.get("command")
+    command, check = container.get("command"), checks.command(container)
+    secrets = {name: each for each in container.each("secrets") if (name := each.text("name"))}
     variables = {
-        name: Variable(
-            name, each.place, each.text("value"), by_hand=each.get("valueFrom") is not None
-        )
-        for each in (*container.each("environment"), *container.each("secrets"))
+        name: Variable(name, each.place, each.text("value"))
+        for each in container.each("environment")
         if (name := each.text("name"))
     }
+    for name, each in secrets.items():
+        refers = each.text("valueFrom")
+        value = each.text("value")
+        variables[name] = Variable(name, each.place, value, by_hand=bool(refers), refers=refers)
     return Process(
         kind,
         (command or container).place,
         _words(command) if command else None,
         variables,
-        probes=_alive(container) if kind == "web" else (),
-        grace=_whole(container, "stopTimeout"),
+        probes=checks.alive(container) if kind == "web" else (),
+        grace=rollout.whole(container, "stopTimeout"),
+        checks=(check,) if check and kind != "web" else (),
     )
 
 
@@ -108,49 +125,53 @@ def _words(command: Node) -> str:
     return " ".join(str(word.value) for word in command.each())
 
 
-def _alive(container: Node) -> tuple[Probe, ...]:
-    """What the container's own check asks: who fails it is replaced."""
-    command = container.get("healthCheck", "command")
-    if command is None:
-        return ()
-    # `healthcheck web` asks whether it is ready, and is no check of whether it lives.
-    own = "service healthcheck" in (said := _words(command))
-    path = "/health/ready" if own else next(iter(re.findall(r"/health[\w/]*", said)), None)
-    return (Probe(path, command.place, stops=True),) if path else ()
+def _port(files: Files, web: Process) -> Node | None:
+    """The first of the ports that web does not listen at, if there is one."""
+    found = checks.ports(files, dict(_containers(files))["web"])
+    given = web.variables.get("PORT")
+    listens = given.value if given else str(Settings.model_fields["port"].default)
+    wrong = [each for each in found if str(each.value) != listens]
+    return next(iter([*wrong, *found]), None)
 
 
-def _behind_the_balancer(files: Files, web: Process) -> Process:
-    path = files["target-group.json"].get("HealthCheckPath")
-    asked = (Probe(str(path.value), path.place),) if path else ()
-    return replace(
-        web,
-        probes=(*asked, *web.probes),
-        port=files["web.service.json"].get("loadBalancers", 0, "containerPort"),
-        instances=_whole(files["scaling-target.json"], "MaxCapacity"),
-    )
+def _wrong_checks(stage: str, files: Files) -> Iterator[Finding]:
+    for kind, container in _containers(files):
+        yield from checks.look(stage, kind, container)
+    yield from checks.look_at_the_balancer(stage, files)
 
 
-def _whole(file: Node, key: str) -> Node | None:
-    found = file.get(key)
-    if found is not None and type(found.value) is not int:
-        raise Failed(f"{found.place}: {key} is {found.value!r}, and must be a whole number")
-    return found
+# The lines that end a release whose migration failed; all must be there, in this order.
+STOPS = (
+    re.compile(r"set -\w*e"),
+    re.compile(r"fail\(\) \{"),
+    re.compile(r"\s+exit 1$"),
+    re.compile(r".*\becs run-task\b"),
+    re.compile(r".*\[0\]\.exitCode\b"),
+    re.compile(r"code=\$\(echo \"\$ended\" \| cut -f 1\)"),
+    re.compile(r'\[ "\$code" = 0 \] \|\| fail '),
+)
 
 
 def _migrates_first(root: Path) -> Place | None:
     """Where release.sh runs the task, if it looks at its exit code too before it updates any."""
     name = f"{FOLDER}/release.sh"
     lines = [
-        Node(line.partition("#")[0], Place(name, number))
+        Node(line.partition(" #")[0], Place(name, number))
         for number, line in enumerate(read(root, name).splitlines(), 1)
+        if not line.startswith("#")
     ]
-    looks = first_of(lines, ".exitCode", "ecs update-service")
-    return looks and first_of(lines, "ecs run-task", "ecs update-service")
+    left = list(STOPS)
+    for each in lines:
+        if left and left[0].match(each.value):
+            left.pop(0)
+        if "ecs update-service" in each.value:
+            break
+    return None if left else first_of(lines, "ecs run-task", "ecs update-service")
 
 
 def _schemas(files: Files) -> list[tuple[str, Node]]:
     found = [("aws-ecs-task-definition.schema.json", files[f"{kind}.task.json"]) for kind in KINDS]
-    for kind in SERVED:
+    for kind in rollout.SERVED:
         service = files[f"{kind}.service.json"]
         # The name goes into the command, so that the file is one for create and update.
         named = Node(service.value | {"serviceName": Node(kind, service.place)}, service.place)

@@ -2,11 +2,13 @@
 configuration."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from deploy.elasticbeanstalk import references, rollout
 from deploy.elasticbeanstalk.options import SECRETS, schema_of
-from deploy.manifest import Kind, Manifest, Platform, Probe, Process, Stage, Variable
+from deploy.manifest import Finding, Kind, Manifest, Platform, Probe, Process, Stage, Variable
 from deploy.reading import Node, Place, commands, procfile, read, yaml_file
 from deploy.shell import Failed
 
@@ -18,6 +20,7 @@ PLATFORM = Platform(
     grace_most=90,
     hops=2,
     connections=380,  # of db.t4g.medium: 4 GiB, less what the host keeps, / 9531392
+    silent={"deprecated": "no form of ours is"},
 )
 FOLDER = "deploy/elasticbeanstalk"
 BUNDLE = f"{FOLDER}/bundle"
@@ -27,8 +30,7 @@ KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
 NGINX = 60
 
 ENVIRONMENT = "aws:elasticbeanstalk:application:environment"
-PROCESS = "aws:elasticbeanstalk:environment:process:default"
-Options = dict[tuple[str, str], Node]  # by namespace and name
+Options = references.Options
 
 
 def read_manifest(root: Path) -> Manifest:
@@ -38,7 +40,8 @@ def read_manifest(root: Path) -> Manifest:
     configs = sorted((root / BUNDLE / ".ebextensions").glob("*.config"))
     common = [_settings(root, path.relative_to(root).as_posix()) for path in configs]
     own = {name: _of_stage(root, name) for name in STAGES}
-    stages = tuple(_stage(root, name, lines, _options(common + own[name])) for name in STAGES)
+    options = {name: _options(common + own[name]) for name in STAGES}
+    stages = tuple(_stage(root, name, lines, options[name]) for name in STAGES)
     waits = [_idle(_options(own[name]), stages[n].place) for n, name in enumerate(STAGES)]
     every = [*common, *(each for nodes in own.values() for each in nodes)]
     return Manifest(
@@ -47,7 +50,20 @@ def read_manifest(root: Path) -> Manifest:
         python=_python(root),
         schemas=tuple(("aws-elastic-beanstalk-options.json", each) for each in every if each.value),
         schema_of=schema_of,
+        findings=tuple(_findings(root, stages, options)),
     )
+
+
+def _findings(
+    root: Path, stages: tuple[Stage, ...], options: dict[str, Options]
+) -> Iterator[Finding]:
+    roles = yaml_file(root, f"{FOLDER}/roles.yaml")
+    for stage in stages:
+        said, web = options[stage.name], stage.processes.get("web")
+        yield from references.look(stage.name, stage.place, said, roles)
+        yield from rollout.look(stage.name, stage.place, said, web)
+    if hook := _hook(root):
+        yield from rollout.goes_on(root, hook.place)
 
 
 def _processes(root: Path) -> dict[str, Node]:
@@ -95,9 +111,10 @@ def _options(files: list[Node]) -> Options:
 def _stage(root: Path, name: str, lines: dict[str, Node], options: Options) -> Stage:
     variables = _variables(options)
     place = Place(f"{FOLDER}/{name}.cfg.yml", 1)
-    path = options.get((PROCESS, "HealthCheckPath"))
-    most = _number(options, "aws:autoscaling:asg", "MaxSize")
-    instances = most or Node(4, place)  # by default
+    path = options.get((rollout.PROCESS, "HealthCheckPath"))
+    # By default 1 and 4.
+    least = rollout.number(options, "aws:autoscaling:asg", "MinSize")
+    most = rollout.number(options, "aws:autoscaling:asg", "MaxSize") or Node(4, place)
     processes: dict[Kind, Process] = {
         kind: Process(
             kind,
@@ -105,7 +122,8 @@ def _stage(root: Path, name: str, lines: dict[str, Node], options: Options) -> S
             str(line.value),
             variables,
             probes=(Probe(str(path.value), path.place),) if path and kind == "web" else (),
-            instances=instances,
+            instances=most,
+            least=least,
         )
         for kind in KINDS
         if (line := lines.get(kind))
@@ -125,7 +143,8 @@ def _variables(options: Options) -> dict[str, Variable]:
             found[name] = Variable(name, node.place, text)
         elif namespace == SECRETS:
             value = None if text.startswith("arn:") else text
-            found[name] = Variable(name, node.place, value, by_hand=value is None)
+            refers = text if value is None else None
+            found[name] = Variable(name, node.place, value, by_hand=value is None, refers=refers)
     return found
 
 
@@ -142,21 +161,12 @@ def _hook(root: Path) -> Node | None:
 def _idle(options: Options, place: Place) -> int:
     """Seconds after which the balancer closes a connection, or gives up on an answer. nginx must be
     the last to close one, or the balancer would send requests into it."""
-    node = _number(options, "aws:elbv2:loadbalancer", "IdleTimeout")
+    node = rollout.number(options, "aws:elbv2:loadbalancer", "IdleTimeout")
     if node is None:
         raise Failed(f"{place}: has no IdleTimeout: the balancer's own is the {NGINX} s of nginx")
     if node.value >= NGINX:
         raise Failed(f"{node.place}: IdleTimeout must be less than the {NGINX} s of nginx")
     return int(node.value)
-
-
-def _number(options: Options, namespace: str, name: str) -> Node | None:
-    node = options.get((namespace, name))
-    if node is None:
-        return None
-    if not str(node.value).isdecimal():
-        raise Failed(f"{node.place}: {name} is {node.value}, and no number")
-    return Node(int(node.value), node.place)
 
 
 def _python(root: Path) -> tuple[Place, str] | None:

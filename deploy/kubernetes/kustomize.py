@@ -1,7 +1,7 @@
 """An overlay as `kubectl kustomize` builds it, for what ours use; each value knows its line.
 
 What is not read here is refused, or something would be checked that nobody applies. Left out are
-names that get a suffix, the namespace and the image: no rule looks at them.
+names that get a suffix, the namespace and the image: references.py looks at the fields for them.
 """
 
 import re
@@ -32,14 +32,20 @@ MERGED = {
 REPLACED = {"command", "args", "envFrom", "metrics", "policies", "rules", "tls"}
 
 
-def build(root: Path, folder: str) -> list[Node]:
+def build(root: Path, folder: str, inside: tuple[str, ...] = ()) -> list[Node]:
     """All documents, and the kustomizations that they come from. Raises Failed, with its line."""
+    folder = normpath(folder)
     file = yaml_file(root, f"{folder}/{NAME}")
     _refuse_unread(file)
     found = [file]
     for each in file.each("resources"):
         path = normpath(f"{folder}/{each.value}")
-        found += build(root, path) if (root / path).is_dir() else yaml_documents(root, path)
+        if path in (folder, *inside):
+            raise Failed(f"{each.place}: {each.value} would be built out of itself")
+        if (root / path).is_dir():
+            found += build(root, path, (folder, *inside))
+        else:
+            found += yaml_documents(root, path)
     for each in file.each("configMapGenerator"):
         found = _with_settings(found, each)
     for each in file.each("patches"):
@@ -54,6 +60,15 @@ def find(documents: list[Node], kind: str, name: str | None) -> Node | None:
         if each.text("kind") == kind and each.text("metadata", "name") == name:
             return each
     return None
+
+
+def selects(labels: Node | None, pod: Node) -> bool:
+    """Whether these labels, of which there are some, are among those of a pod."""
+    has = dict(pod.items("metadata", "labels"))
+    asked = labels.items() if labels else []
+    return bool(asked) and all(
+        name in has and has[name].value == each.value for name, each in asked
+    )
 
 
 def _refuse_unread(file: Node) -> None:

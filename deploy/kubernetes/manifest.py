@@ -1,9 +1,20 @@
 """base/ and overlays/<stage>/, as kustomize puts them together; the order of a deploy: README."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.kubernetes import kustomize, routes
-from deploy.manifest import KINDS, Kind, Manifest, Platform, Probe, Process, Stage, Variable
+from deploy.kubernetes import kustomize, references, rollout, routes
+from deploy.manifest import (
+    KINDS,
+    Finding,
+    Kind,
+    Manifest,
+    Platform,
+    Probe,
+    Process,
+    Stage,
+    Variable,
+)
 from deploy.reading import Node, Place, commands, first_of
 from deploy.shell import Failed
 
@@ -15,6 +26,7 @@ PLATFORM = Platform(
     sets={"KUBERNETES_SERVICE_HOST": None, "KUBERNETES_SERVICE_PORT": None, "HOSTNAME": None},
     hops=1,
     idle=90,
+    silent={"python": "it builds the Dockerfile"},
 )
 FOLDER = "deploy/kubernetes"
 KUSTOMIZATION, DOCUMENT = "kustomization.schema.json", "kubernetes-1.34.schema.json"
@@ -26,26 +38,50 @@ RETIRED = "nginx.ingress.kubernetes.io/"
 def read_manifest(root: Path) -> Manifest:
     """Raises Failed if a file is not there, does not parse, or is not understood."""
     order = commands(root, f"{FOLDER}/README.md", "Each deploy")
-    stages, schemas, old = [], [], []
+    stages: list[Stage] = []
+    schemas: list[tuple[str, Node]] = []
+    old: list[tuple[Place, str, str | None]] = []
+    findings: list[Finding] = []
     for name in ("production", "staging"):
         documents = kustomize.build(root, f"{FOLDER}/overlays/{name}")
         stages.append(stage(name, documents, order))
         schemas += _schemas(documents)
         old += _old(documents)
-    return Manifest(PLATFORM, tuple(stages), deprecated=tuple(old), schemas=tuple(schemas))
+        findings += _findings(name, documents)
+    return Manifest(
+        PLATFORM,
+        tuple(stages),
+        deprecated=tuple(old),
+        schemas=tuple(schemas),
+        findings=tuple(findings),
+    )
 
 
 def stage(name: str, documents: list[Node], order: list[Node]) -> Stage:
     """A stage, of all documents that are applied."""
     processes: dict[Kind, Process] = {}
     first = None
-    for kind in KINDS:
-        for document in documents:
-            if _is(document, kind):
-                processes[kind] = _process(kind, document, documents)
+    for kind, document in _of_kinds(documents).items():
+        processes[kind] = _process(kind, document, documents)
     if "migrate" in processes:
         first = _migrates_first(order)
     return Stage(name, documents[0].place, processes, first)
+
+
+def _findings(name: str, documents: list[Node]) -> Iterator[Finding]:
+    found = _of_kinds(documents)
+    pods = {kind: pod for kind, each in found.items() if (pod := each.get("spec", "template"))}
+    yield from references.look(name, documents, pods)
+    yield from references.images(name, pods)
+    yield from routes.sent(name, documents[0].place, documents)
+    if "web" in pods:
+        yield from references.let_in(name, pods["web"], documents)
+    for kind, document in found.items():
+        yield from rollout.look(name, kind, document, documents)
+
+
+def _of_kinds(documents: list[Node]) -> dict[Kind, Node]:
+    return {kind: each for kind in KINDS for each in documents if _is(each, kind)}
 
 
 def _is(document: Node, kind: Kind) -> bool:
@@ -66,11 +102,12 @@ def _migrates_first(order: list[Node]) -> Place | None:
 
 def _process(kind: Kind, document: Node, documents: list[Node]) -> Process:
     pod = document.get("spec", "template")
-    container = pod.get("spec", "containers", 0) if pod else None
+    container = references.container(kind, pod) if pod else None
     if pod is None or container is None:
         raise Failed(f"{document.place}: {kind} has no container")
     words = [*container.each("command"), *container.each("args")]
     variables = _variables(container, documents)
+    least, most = _counts(kind, document, documents)
     port = None
     if kind == "web":
         port = routes.port(pod, container, variables.get("PORT"), documents)
@@ -81,23 +118,28 @@ def _process(kind: Kind, document: Node, documents: list[Node]) -> Process:
         variables,
         probes=_probes(container),
         port=port,
-        grace=pod.get("spec", "terminationGracePeriodSeconds"),
+        grace=rollout.whole(pod, "spec", "terminationGracePeriodSeconds"),
         drain=_drain(container),
-        instances=_most(kind, document, documents),
+        instances=most,
+        least=least,
+        checks=rollout.checks(container),
     )
 
 
 def _variables(container: Node, documents: list[Node]) -> dict[str, Variable]:
     """A ConfigMap's settings, and what `env` has, which goes before them."""
+    namespace = documents[0].text("namespace")
     found: dict[str, Variable] = {}
     for source in container.each("envFrom"):
         held = _held(source, documents)
         found |= {name: Variable(name, each.place, str(each.value)) for name, each in held}
     for each in container.each("env"):
         name, value = each.text("name") or "", each.text("value")
-        by_hand = each.get("valueFrom", "secretKeyRef") is not None
+        secret = each.get("valueFrom", "secretKeyRef")
         value = value or _referred(each, documents)
-        found[name] = Variable(name, each.place, value, by_hand=by_hand and value is None)
+        by_hand = secret is not None and value is None
+        refers = f"{namespace}/{secret.text('name')}/{secret.text('key')}" if secret else None
+        found[name] = Variable(name, each.place, value, by_hand=by_hand, refers=refers)
     return found
 
 
@@ -125,8 +167,11 @@ def _probes(container: Node) -> tuple[Probe, ...]:
     """The startup probe ends who fails it, as liveness does."""
     found = []
     for key in routes.PROBES:
+        named = container.get(key, "httpGet", "port")
+        port = routes.number(container, named) if named else None
         if path := container.get(key, "httpGet", "path"):
-            found.append(Probe(str(path.value), path.place, stops=key != "readinessProbe"))
+            stops = key != "readinessProbe"
+            found.append(Probe(str(path.value), path.place, stops=stops, port=port))
     return tuple(found)
 
 
@@ -135,23 +180,28 @@ def _drain(container: Node) -> float:
     before = container.get("lifecycle", "preStop")
     if before is None:
         return 0
-    seconds = before.number("sleep", "seconds")
+    seconds = rollout.whole(before, "sleep", "seconds")
     if seconds is None:
         raise Failed(f"{before.place}: a preStop that is no sleep: how long does it take?")
-    return seconds
+    return float(seconds.value)
 
 
-def _most(kind: Kind, document: Node, documents: list[Node]) -> Node | None:
-    """An autoscaler's most, else the replicas. Raises Failed for one that scales nothing."""
-    found = document.get("spec", "replicas")
+def _counts(kind: Kind, document: Node, documents: list[Node]) -> tuple[Node | None, Node | None]:
+    """The least and the most: the autoscaler's, else the replicas; of a Job, what runs at once.
+    Raises Failed for an autoscaler that scales nothing."""
     for each in documents:
         if each.text("kind") == "HorizontalPodAutoscaler":
             target = each.text("spec", "scaleTargetRef", "name")
             if kustomize.find(documents, "Deployment", target) is None:
                 raise Failed(f"{each.place}: there is no Deployment {target} to scale")
-            if target == kind:
-                found = each.get("spec", "maxReplicas")
-    return found
+    key = "parallelism" if kind == "migrate" else "replicas"
+    found = rollout.whole(document, "spec", key)
+    scaler = rollout.scaler(kind, documents)
+    if scaler is None:
+        return found, found
+    least, most = (rollout.whole(scaler, "spec", name) for name in ("minReplicas", "maxReplicas"))
+    # An autoscaler does not wake up what has 0.
+    return found if found is not None and found.value == 0 else least, most
 
 
 def _schemas(documents: list[Node]) -> list[tuple[str, Node]]:

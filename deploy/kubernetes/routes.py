@@ -1,8 +1,10 @@
 """From outside to web: who sends requests, or lets them through, and to which port of its pods."""
 
-from deploy.kubernetes.kustomize import find
-from deploy.manifest import Variable
-from deploy.reading import Node
+from collections.abc import Iterator
+
+from deploy.kubernetes.kustomize import find, selects
+from deploy.manifest import Finding, Variable
+from deploy.reading import Node, Place
 from deploy.shell import Failed
 from service.settings import Settings
 
@@ -14,10 +16,10 @@ def port(pod: Node, container: Node, given: Variable | None, documents: Document
     """The port that requests go to: the first that web does not listen at, if there is one."""
     found = [
         *(_behind(each, pod, documents) for each in _backends(documents)),
-        *_asked(container),
         *_let_in(pod, documents),
+        *_own(container),
     ]
-    ports = [_number(container, each) for each in found]
+    ports = [number(container, each) for each in found]
     listens = given.value if given else str(Settings.model_fields["port"].default)
     wrong = [each for each in ports if str(each.value) != listens]
     return next(iter([*wrong, *ports]), None)
@@ -58,9 +60,20 @@ def _behind(backend: tuple[Node, Node | None], pod: Node, documents: Documents) 
     return Node(f"{name}:{wanted.value if wanted else None}", at.place)
 
 
-def _asked(container: Node) -> list[Node]:
-    found = [container.get(probe, "httpGet", "port") for probe in PROBES]
+def _own(container: Node) -> list[Node]:
+    """The container's, if it has a single one, for a second one may be for something else; and
+    those of probes that are no Probe, for they have no path."""
+    named = [each.get("containerPort") for each in container.each("ports")]
+    probed = [container.get(probe, "tcpSocket", "port") for probe in PROBES]
+    found = [*(named if len(named) == 1 else []), *probed]
     return [each for each in found if each is not None]
+
+
+def sent(stage: str, place: Place, documents: Documents) -> Iterator[Finding]:
+    """Somebody from outside sends requests."""
+    if not _backends(documents):
+        what = f"nothing sends requests to web of {stage}"
+        yield Finding("port", place, what, "an Ingress or an HTTPRoute with web as its backend")
 
 
 def _let_in(pod: Node, documents: Documents) -> list[Node]:
@@ -73,18 +86,9 @@ def _let_in(pod: Node, documents: Documents) -> list[Node]:
     return found
 
 
-def _number(container: Node, port: Node) -> Node:
+def number(container: Node, port: Node) -> Node:
     """A port by its number; as it is, if it is a name that the container has not."""
     for each in container.each("ports"):
         if each.text("name") == str(port.value):
             return each.get("containerPort") or port
     return port
-
-
-def selects(labels: Node | None, pod: Node) -> bool:
-    """Whether these labels, of which there are some, are among those of a pod."""
-    has = dict(pod.items("metadata", "labels"))
-    asked = labels.items() if labels else []
-    return bool(asked) and all(
-        name in has and has[name].value == each.value for name, each in asked
-    )

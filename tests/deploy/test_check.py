@@ -15,6 +15,7 @@ from deploy import rules
 from deploy.__main__ import main
 from deploy.check import check, run, schemas_folder
 from deploy.manifest import Finding
+from deploy.shell import Failed
 from deploy.targets import TARGETS
 from service.settings import ROOT
 from tests.deploy.broken import Broken
@@ -135,6 +136,56 @@ def test_what_cannot_be_read_is_one_clear_finding(
 def test_without_schemas_the_table_says_skipped(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(ROOT, ["fly"], None, as_json=False) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[-1] == "skipped"
+
+
+def test_a_schema_that_the_folder_does_not_have_is_skipped_and_the_rest_is_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fly.schema.json").write_text("{}")
+    assert run(ROOT, ["heroku", "fly"], tmp_path, as_json=False) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines[1:3]] == ["skipped", "ok"]
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[]", b"7"])
+def test_a_schema_that_is_none_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: bytes
+) -> None:
+    path = tmp_path / "fly.schema.json"
+    path.write_bytes(text)
+    assert main(["check", "fly", "--schemas", str(tmp_path)]) == 1
+    assert f"failed: {path} is no " in capsys.readouterr().err
+
+
+def test_a_list_of_options_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "aws-elastic-beanstalk-options.json"
+    path.write_text("{}")
+    with pytest.raises(Failed, match=f"{path} is not of the form that is read"):
+        check(ROOT, "elasticbeanstalk", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "function"),
+    [
+        (["check"], "check", "run"),
+        (["env", "fly"], "env", "run"),
+        (["bundle"], "elasticbeanstalk.bundle", "make"),
+        (["smoke", "https://example.com"], "smoke", "main"),
+    ],
+)
+def test_who_is_stopped_says_nothing_of_what_serves(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    module: str,
+    function: str,
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(import_module(f"deploy.{module}"), function, stopped)
+    assert main(words) == 130
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("today", "code"), [("2027-04-29", 0), ("2027-04-30", 1)])

@@ -355,8 +355,8 @@ def test_the_page_speaks_of_files_that_are_there() -> None:
 @pytest.mark.parametrize(
     ("name", "there", "instead", "said"),
     [
-        ("load-balancer-attributes.json", '"60"', '"long"', "long is no number of seconds"),
-        ("target-group-attributes.json", '"30"', '"-1"', "-1 is no number of seconds"),
+        ("load-balancer-attributes.json", '"60"', '"long"', "long is no whole number"),
+        ("target-group-attributes.json", '"30"', '"-1"', "-1 is no whole number"),
         ("staging/scaling-target.json", '": 2', '": "2"', "MaxCapacity is '2', and must be"),
         ("production/web.task.json", '"stopTimeout": 60', '"stopTimeout": "60"', "stopTimeout is"),
         ("release.sh", None, "", "release.sh:1: is empty"),

@@ -210,7 +210,7 @@ def test_the_command_takes_a_stage_that_there_is(capsys: pytest.CaptureFixture[s
         ),
         (f"{EB}/staging.cfg.yml", '"50"', '"60"', r"\.yml:\d+: IdleTimeout must be less than"),
         (f"{EB}/staging.cfg.yml", "    IdleTimeout", "    # ", r"\.yml:1: has no IdleTimeout"),
-        (f"{EB}/staging.cfg.yml", 'MaxSize: "2"', "MaxSize: many", r"MaxSize is many, and no numb"),
+        (f"{EB}/staging.cfg.yml", 'MaxSize: "2"', "MaxSize: many", r":25: many is no whole number"),
         (f"{EB}/staging.cfg.yml", "1.1.0.0", "1.0", r"AWSConfigurationTemplateVersion: 1\.1\.0\.0"),
         (
             f"{EB}/stages/staging.config",

@@ -1,4 +1,4 @@
-"""How the manifests of ecs are broken, and what has nothing to say of them."""
+"""How the manifests of ecs are broken."""
 
 from collections.abc import Iterable
 
@@ -29,6 +29,26 @@ def tasks(rule: str, there: str, instead: str, kinds: Iterable[str] = KINDS) -> 
         for broken in each(
             rule, f"{kind}.task.json", there.replace("KIND", kind), instead.replace("KIND", kind)
         )
+    ]
+
+
+def services(rule: str, there: str, instead: str) -> list[Broken]:
+    """The same in each service, in each stage."""
+    return [
+        broken for kind in SERVED for broken in each(rule, f"{kind}.service.json", there, instead)
+    ]
+
+
+def across(file: str, there: str) -> list[Broken]:
+    """A name of the other stage, in each stage."""
+    return [
+        Broken(
+            "references",
+            f"{ECS}/{stage}/{file}",
+            there.replace("STAGE", stage),
+            there.replace("STAGE", other),
+        )
+        for stage, other in (STAGES, STAGES[::-1])
     ]
 
 
@@ -88,6 +108,97 @@ BROKEN = [
         '"WEB_CONCURRENCY", "value": "2"',
         '"WEB_CONCURRENCY", "value": "16"',
     ),
+    # What leads to the other stage, or nowhere: secrets and their keys, clusters, roles, images.
+    *tasks("references", "slipway/STAGE-SUFFIX:JWT_SECRET", "slipway/other-SUFFIX:JWT_SECRET"),
+    *tasks("references", ":DATABASE_URL::", ":DATABASE_URI::"),
+    *tasks("references", ":JWT_SECRET::", "::"),
+    *tasks("references", ":secretsmanager:", ":ssm:"),
+    *tasks("references", "role/slipway-STAGE-execution", "role/slipway-execution"),
+    *tasks("references", '"family": "slipway-STAGE-', '"family": "slipway-'),
+    *tasks("references", "/slipway:SHA", "/slipwy:SHA"),
+    *tasks("references", "/slipway:SHA", "/slipway:latest"),
+    *(
+        broken
+        for kind in (*(f"{kind}.service.json" for kind in SERVED), "migrate.run.json")
+        for broken in across(kind, '"cluster": "slipway-STAGE"')
+    ),
+    *across("scaling-target.json", "service/slipway-STAGE/web"),
+    *each("references", "scaling-target.json", "STAGE/web", "STAGE/wbe"),
+    *across("target-group.json", '"Name": "slipway-STAGE"'),
+    *across("web.service.json", "targetgroup/slipway-STAGE"),
+    *across("execution-policy.json", "secret:slipway/STAGE"),
+    *across("web.task.json", "secret:slipway/STAGE-SUFFIX:REDIS_URL"),
+    *across("worker.task.json", "secret:slipway/STAGE-SUFFIX:DATABASE_URL"),
+    *each("references", "web.service.json", '"containerName": "web"', '"containerName": "wbe"'),
+    # Checks that end who is well, or look at nothing.
+    *tasks("health", '"healthcheck", "KIND"]', '"healthcheck", "workr"]', ("worker", "scheduler")),
+    *tasks("health", '"healthcheck", "KIND"]', '"healthcheck"]', ("worker", "scheduler")),
+    *tasks("health", '"service", "healthcheck"', '"servce", "healthcheck"', ("worker",)),
+    *tasks(
+        "health",
+        '"CMD", "python", "-m", "service", "healthcheck", "KIND"',
+        '"CMD", "true"',
+        ("worker", "scheduler"),
+    ),
+    *tasks(
+        "health",
+        '"CMD", "python", "-m", "service", "healthcheck", "KIND"',
+        '"CMD-SHELL", "python -m service healthcheck \'KIND"',
+        ("worker", "scheduler"),
+    ),
+    *each("health", "web.task.json", "/health/live", "/"),
+    *each(
+        "health",
+        "target-group.json",
+        '"HealthCheckTimeoutSeconds": 5',
+        '"HealthCheckTimeoutSeconds": 1',
+    ),
+    *each("health", "target-group.json", '"HttpCode": "200"', '"HttpCode": "200-599"'),
+    *each("port", "web.task.json", "'localhost', 8000", "'localhost', 8080"),
+    *each("port", "web.task.json", "'localhost', 8000", "'localhost'"),
+    *each("port", "web.task.json", '"containerPort": 8000', '"containerPort": 8080'),
+    *each("port", "target-group.json", '"Port": 8000', '"Port": 80'),
+    *each("port", "target-group.json", '"Port": 8000', '"Port": 8000, "HealthCheckPort": "80"'),
+    *each("port", "web.service.json", '"loadBalancers"', '"volumes"'),
+    # What a release loses.
+    *each("release", "worker.service.json", '"desiredCount": 1', '"desiredCount": 0'),
+    *each("release", "scheduler.service.json", '"desiredCount": 1', '"desiredCount": 0'),
+    *each("release", "web.service.json", "{", '{ "desiredCount": 0,'),
+    *each("release", "scaling-target.json", '"MinCapacity": ', '"MinCapacity": 0, "was": '),
+    *each("release", "scaling-target.json", '"MinCapacity": ', '"MinCapacity": 9'),
+    *services("release", '"minimumHealthyPercent": 100', '"minimumHealthyPercent": 0'),
+    *each("release", "web.service.json", 'HealthyPercent": 100', 'HealthyPercent": 50'),
+    *services("release", '"maximumPercent": 200', '"maximumPercent": 100'),
+    *services("release", '"enable": true', '"enable": false'),
+    *services("release", '"rollback": true', '"rollback": false'),
+    *services("release", "deploymentCircuitBreaker", "alarms"),
+    Broken("release", GROUP, '"30"', '"0"'),
+    Broken("release", GROUP, '"30"', '"10"'),
+    *each(
+        "release",
+        "web.task.json",
+        '"DATABASE_POOL_MAX", "value": "5"',
+        '"DATABASE_STATEMENT_TIMEOUT", "value": "40s"',
+    ),
+    *each("connections", "scheduler.service.json", '"desiredCount": 1', '"desiredCount": 60'),
+    # release.sh goes on though the migration failed.
+    Broken("migration", RELEASE, '[ "$code" = 0 ] || fail', '[ "$code" = 0 ] || echo'),
+    Broken("migration", RELEASE, '[ "$code" = 0 ] || fail', '[ "$code" != 0 ] || fail'),
+    Broken("migration", RELEASE, '[ "$code" = 0 ] || fail', '# [ "$code" = 0 ] || fail'),
+    Broken("migration", RELEASE, '[ "$code" = 0 ] || fail', '[ "$task" = 0 ] || fail'),
+    Broken("migration", RELEASE, 'code=$(echo "$ended" | cut -f 1)', "code=0"),
+    Broken("migration", RELEASE, "    exit 1\n", ""),
+    Broken("migration", RELEASE, "set -eu", "set -u"),
+    # Numbers that are none, and files that are not there: nothing else is looked at.
+    *tasks("variables", '"stopTimeout": 60', '"stopTimeout": "60s"', SERVED),
+    *services("variables", '"maximumPercent": 200', '"maximumPercent": "most"'),
+    *each("variables", "worker.service.json", '"desiredCount": 1', '"desiredCount": true'),
+    *each("variables", "scheduler.service.json", '"desiredCount": 1,', ""),
+    *each("variables", "scaling-target.json", '"MinCapacity": ', '"MinCapacity": 0.'),
+    *tasks("variables", '"CMD", ', "", ("worker", "scheduler", "web")),
+    Broken("variables", GROUP, '"30"', '"30s"'),
+    Broken("variables", BALANCER, '"60"', '"' + "9" * 5000 + '"'),
+    *each("variables", "web.service.json", "", ""),
     Broken("collisions", "Dockerfile", "", ""),
     *each("schema", "web.task.json", '"networkMode"', '"networkModus"'),
     *tasks("schema", "LINUX", "PLAN9"),
@@ -99,7 +210,3 @@ BROKEN = [
         )
     ),
 ]
-SILENT = {
-    "python": "it builds the Dockerfile",
-    "deprecated": "no form of ours is",
-}

@@ -1,4 +1,4 @@
-"""How the manifests of kubernetes are broken, and what has nothing to say of them."""
+"""How the manifests of kubernetes are broken."""
 
 from tests.deploy.broken import Broken
 
@@ -6,6 +6,7 @@ HERE = "deploy/kubernetes"
 BASE = f"{HERE}/base"
 PRODUCTION = f"{HERE}/overlays/production"
 STAGING = f"{HERE}/overlays/staging"
+LIVE_BY_ANOTHER = "livenessProbe:\n            exec: { command: [python3.13"
 BROKEN = [
     # Plain settings, of the base and of both overlays.
     Broken("variables", f"{BASE}/kustomization.yaml", "PROXY_HOPS=1", "PROXY_HOP=1"),
@@ -103,6 +104,121 @@ BROKEN = [
         "  name: web\n",
         "  name: web\n  annotations: { nginx.ingress.kubernetes.io/proxy-body-size: 1m }\n",
     ),
+    # Probes that are commands, of each process; what they are given to answer in.
+    *(
+        Broken("health", f"{BASE}/{kind}.yaml", there, instead)
+        for kind in ("worker", "scheduler")
+        for there, instead in (
+            (f"healthcheck, {kind}] }}", "healthcheck, workr] }"),
+            (f"healthcheck, {kind}] }}", "healthcheck] }"),
+            ("[python, -m, service, healthcheck", "[python, -m, servce, healthcheck"),
+            (f"[python, -m, service, healthcheck, {kind}]", '["true"]'),
+            ("livenessProbe:\n            exec: { command: [python", LIVE_BY_ANOTHER),
+            ("timeoutSeconds: 15", "timeoutSeconds: 2"),
+            ("            timeoutSeconds: 15\n", ""),
+        )
+    ),
+    Broken("health", f"{BASE}/web.yaml", "timeoutSeconds: 3 #", "timeoutSeconds: 1 #"),
+    Broken("health", f"{BASE}/web.yaml", "            timeoutSeconds: 3 #", "            #"),
+    Broken("port", f"{BASE}/web.yaml", "/health/live, port: http", "/health/live, port: 8080"),
+    Broken(
+        "port",
+        f"{BASE}/web.yaml",
+        "livenessProbe:\n            httpGet: { path: /health/live, port: http }",
+        "livenessProbe:\n            tcpSocket: { port: 8080 }",
+    ),
+    Broken("port", f"{PRODUCTION}/ingress.yaml", "  rules:", "  rules2:"),
+    Broken("port", f"{STAGING}/kustomization.yaml", "  - ingress.yaml\n", ""),
+    Broken("port", f"{BASE}/network.yaml", "component: web }", "component: wbe }"),
+    # What leads nowhere, or to the other stage.
+    *(
+        Broken("references", f"{BASE}/{kind}.yaml", there, instead)
+        for kind in ("web", "worker", "scheduler", "migrate")
+        for there, instead in (
+            ("{ name: slipway, key: JWT_SECRET", "{ name: slipwy, key: JWT_SECRET"),
+            ("key: JWT_SECRET", "key: JWT_SECRTE"),
+            ("key: DATABASE_URL", "key: REDIS_URL"),
+            ("image: slipway", "image: slipwy"),
+            ("image: slipway", "image: REGISTRY/slipway:SHA"),
+            ("          image: slipway\n", ""),
+        )
+    ),
+    Broken(
+        "references", f"{BASE}/web.yaml", "slipway, key: SMOKE_TOKEN", "other, key: SMOKE_TOKEN"
+    ),
+    Broken("references", f"{STAGING}/kustomization.yaml", ": slipway-staging", ": slipway"),
+    Broken("references", f"{STAGING}/kustomization.yaml", "namespace: slipway-staging\n", ""),
+    Broken("references", f"{PRODUCTION}/kustomization.yaml", ": slipway\n", ": slipway-staging\n"),
+    Broken("references", f"{PRODUCTION}/kustomization.yaml", "namespace: slipway\n", ""),
+    *(
+        Broken("references", f"{overlay}/kustomization.yaml", there, instead)
+        for overlay in (PRODUCTION, STAGING)
+        for there, instead in (
+            ("name: slipway, newName", "name: slipwy, newName"),
+            ("newTag: SHA", "newTag: latest"),
+            (", newTag: SHA", ""),
+        )
+    ),
+    *(
+        Broken("references", f"{BASE}/network.yaml", f"port: {port}", "port: 1")
+        for port in ("5432", "6379")
+    ),
+    Broken("references", f"{BASE}/network.yaml", "  egress:\n", "  ingress:\n"),
+    Broken(
+        "references",
+        f"{BASE}/network.yaml",
+        "[{ port: 53, protocol: UDP }, { port: 53, protocol: TCP }]",
+        "[{ port: 54, protocol: UDP }]",
+    ),
+    Broken("references", f"{BASE}/network.yaml", "policyTypes: [Egress]", "policyTypes: [Ingress]"),
+    # What a rollout loses.
+    Broken("release", f"{BASE}/worker.yaml", "replicas: 2", "replicas: 0"),
+    Broken("release", f"{BASE}/scheduler.yaml", "replicas: 2", "replicas: 0"),
+    Broken("release", f"{STAGING}/smaller.yaml", "replicas: 1", "replicas: 0"),
+    Broken("release", f"{BASE}/web.yaml", "minReplicas: 2", "minReplicas: 0"),
+    Broken("release", f"{STAGING}/smaller.yaml", "minReplicas: 1", "minReplicas: 0"),
+    Broken("release", f"{BASE}/web.yaml", "  minReadySeconds", "  replicas: 0\n  minReadySeconds"),
+    Broken("release", f"{BASE}/web.yaml", "  minReadySeconds", "  replicas: 2\n  minReadySeconds"),
+    Broken("release", f"{BASE}/web.yaml", "          lifecycle: {", "          #"),
+    Broken("release", f"{BASE}/web.yaml", "seconds: 10 }", "seconds: 1 }"),
+    *(
+        Broken("release", f"{BASE}/web.yaml", "{ maxUnavailable: 0, maxSurge: 1 }", instead)
+        for instead in (
+            "{ maxUnavailable: 100%, maxSurge: 1 }",
+            "{ maxUnavailable: 1, maxSurge: 1 }",
+            "{ maxSurge: 1 }",
+        )
+    ),
+    Broken(
+        "release",
+        f"{BASE}/web.yaml",
+        "    type: RollingUpdate\n    rollingUpdate: { maxUnavailable: 0, maxSurge: 1 }",
+        "    type: Recreate",
+    ),
+    Broken("release", f"{BASE}/web.yaml", "maxUnavailable: 1 #", "maxUnavailable: 100% #"),
+    Broken("release", f"{BASE}/web.yaml", "maxUnavailable: 1 #", "maxUnavailable: 2 #"),
+    Broken("release", f"{BASE}/migrate.yaml", "backoffLimit: 0", "parallelism: 0"),
+    Broken("release", f"{BASE}/migrate.yaml", "backoffLimit: 0", "suspend: true"),
+    Broken("release", f"{BASE}/migrate.yaml", "name: migrate-SHA", "name: migrate"),
+    # Numbers that are none: nothing else is looked at.
+    *(
+        Broken("variables", f"{BASE}/{file}.yaml", there, instead)
+        for file, there, instead in (
+            ("web", "PeriodSeconds: 45", 'PeriodSeconds: "45"'),
+            ("worker", "PeriodSeconds: 35", "PeriodSeconds: 35s"),
+            ("scheduler", "PeriodSeconds: 35", "PeriodSeconds: -1"),
+            ("worker", "replicas: 2", 'replicas: "2"'),
+            ("web", "maxReplicas: 6", "maxReplicas: true"),
+            ("web", "minReplicas: 2", "minReplicas: 2.5"),
+            ("web", "seconds: 10 }", "seconds: ten }"),
+            ("web", "timeoutSeconds: 3 #", "timeoutSeconds: 3s #"),
+            ("web", "maxUnavailable: 1 #", "maxUnavailable: one #"),
+            ("migrate", "backoffLimit: 0", "parallelism: one"),
+        )
+    ),
+    Broken("variables", f"{STAGING}/smaller.yaml", "minReplicas: 1", "minReplicas: one"),
+    Broken("variables", f"{STAGING}/kustomization.yaml", "", ""),
+    Broken("variables", f"{PRODUCTION}/kustomization.yaml", "", ""),
     Broken("collisions", "Dockerfile", "", ""),
     Broken(
         "schema", f"{BASE}/web.yaml", "maxUnavailable: 0,", "maxUnavailable: none-at-all, max: 1,"
@@ -110,7 +226,6 @@ BROKEN = [
     Broken("schema", f"{BASE}/web.yaml", "averageUtilization: 70", "averageUtilization: 70%"),
     Broken("schema", f"{BASE}/migrate.yaml", "backoffLimit: 0", "backOffLimit: 0"),
     Broken("schema", f"{BASE}/network.yaml", "policyTypes: [Ingress, Egress]", "policyTypes: All"),
-    Broken("schema", f"{STAGING}/smaller.yaml", "minReplicas: 1", "minReplicas: one"),
+    Broken("schema", f"{STAGING}/smaller.yaml", "minReplicas: 1", "minReplicas: 1, most: 2"),
     Broken("schema", f"{STAGING}/kustomization.yaml", "namespace: slipway-staging", "namespace: 7"),
 ]
-SILENT = {"python": "it builds the Dockerfile"}
