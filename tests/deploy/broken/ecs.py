@@ -133,7 +133,7 @@ BROKEN = [
     # Checks that end who is well, or look at nothing.
     *tasks("health", '"healthcheck", "KIND"]', '"healthcheck", "workr"]', ("worker", "scheduler")),
     *tasks("health", '"healthcheck", "KIND"]', '"healthcheck"]', ("worker", "scheduler")),
-    *tasks("health", '"service", "healthcheck"', '"servce", "healthcheck"', ("worker",)),
+    *tasks("health", '"service", "healthcheck"', '"svc", "healthcheck"', ("worker",)),
     *tasks(
         "health",
         '"CMD", "python", "-m", "service", "healthcheck", "KIND"',

@@ -111,7 +111,7 @@ BROKEN = [
         for there, instead in (
             (f"healthcheck, {kind}] }}", "healthcheck, workr] }"),
             (f"healthcheck, {kind}] }}", "healthcheck] }"),
-            ("[python, -m, service, healthcheck", "[python, -m, servce, healthcheck"),
+            ("[python, -m, service, healthcheck", "[python, -m, svc, healthcheck"),
             (f"[python, -m, service, healthcheck, {kind}]", '["true"]'),
             ("livenessProbe:\n            exec: { command: [python", LIVE_BY_ANOTHER),
             ("timeoutSeconds: 15", "timeoutSeconds: 2"),

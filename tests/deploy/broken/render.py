@@ -44,7 +44,7 @@ BROKEN = [
     Broken("variables", FILE, "maxShutdownDelaySeconds: 60", "maxShutdownDelaySeconds: true"),
     Broken("processes", FILE, "\nprojects:", "\nproject:"),
     Broken("processes", FILE, "    environments:", "    stages:"),
-    Broken("processes", FILE, "- name: production", "- name: prodution"),
+    Broken("processes", FILE, "- name: production", "- name: live"),
     Broken("processes", FILE, "- name: staging", "- name: stagin"),
     *(
         Broken("processes", FILE, there, instead)
