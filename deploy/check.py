@@ -42,25 +42,34 @@ def run(root: Path, names: Sequence[str], schemas: Path | None, *, as_json: bool
     return 1 if wrong else 0
 
 
+def read(root: Path, name: str) -> Manifest:
+    """Raises Failed for what cannot be read."""
+    return replace(TARGETS[name](root), root=root)
+
+
 def check(root: Path, name: str, schemas: Path | None) -> dict[str, list[Finding] | str]:
     """What each rule finds; a text for one that has nothing to say of this platform."""
     columns = [*rules.RULES, "collisions", "schema"]
     try:
-        manifest = replace(TARGETS[name](root), root=root)
+        manifest = read(root, name)
     except Failed as failure:
         file, _, rest = str(failure).partition(":")
         line = rest.partition(":")[0]
         place = Place(file.split()[0], int(line) if line.isdecimal() else 1)
         unread = Finding("read", place, str(failure), "mend it; nothing else was looked at")
         return {"variables": [unread]} | dict.fromkeys(columns[1:], SKIPPED)
-    found: dict[str, list[Finding] | str] = {}
-    for rule, look in rules.RULES.items():
-        found[rule] = [*look(manifest), *(f for f in manifest.findings if f.rule == rule)]
-        if rule in manifest.platform.silent and not found[rule]:
-            found[rule] = SKIPPED
-    found["collisions"] = list(collisions.look(root, name))
-    found["schema"] = _schema(manifest, schemas)
-    return found
+    return {rule: look(manifest, name, rule, schemas) for rule in columns}
+
+
+def look(manifest: Manifest, name: str, rule: str, schemas: Path | None) -> list[Finding] | str:
+    """What one rule finds."""
+    if rule == "collisions":
+        return list(collisions.look(manifest.root, name))
+    if rule == "schema":
+        return _schema(manifest, schemas)
+    own = (each for each in manifest.findings if each.rule == rule)
+    found = [*rules.RULES[rule](manifest), *own]
+    return SKIPPED if rule in manifest.platform.silent and not found else found
 
 
 def _schema(manifest: Manifest, folder: Path | None) -> list[Finding] | str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from deploy.manifest import Finding, Kind, Process
 from deploy.reading import Node, Place
-from deploy.rules import seconds_of_a_request
+from deploy.rules.budgets import seconds_of_a_request
 from deploy.shell import Failed
 
 Files = dict[str, Node]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.manifest import Finding, Process
 from deploy.reading import Node, Place, read
-from deploy.rules import seconds_of_a_request
+from deploy.rules.budgets import seconds_of_a_request
 from service.settings import Settings
 
 Options = dict[tuple[str, str], Node]

@@ -18,7 +18,7 @@ from botocore.validate import ParamValidator
 
 from deploy.check import check
 from deploy.manifest import KINDS
-from deploy.rules import PATIENCE
+from deploy.rules.budgets import PATIENCE
 from service import server
 from service.__main__ import parser
 from service.settings import ROOT, Settings

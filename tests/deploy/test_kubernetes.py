@@ -19,7 +19,7 @@ from deploy.check import check
 from deploy.kubernetes import kustomize
 from deploy.kubernetes.manifest import FOLDER, read_manifest
 from deploy.reading import Node, commands
-from deploy.rules import port
+from deploy.rules.traffic import port
 from deploy.shell import Failed
 from service.settings import ROOT
 from tests.deploy.broken import Broken

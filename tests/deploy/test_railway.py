@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy import rules
 from deploy.check import check
 from deploy.railway.manifest import read_manifest
 from deploy.railway.project import FILE, read_project
 from deploy.reading import Place
+from deploy.rules import traffic
 from deploy.shell import Failed
 from service.settings import ROOT
 
@@ -165,7 +165,7 @@ def test_each_kind_of_variable_is_what_it_is(root: Path) -> None:
 
 def test_the_sdk_sends_a_domain_to_8080_whatever_web_listens_at(root: Path) -> None:
     web = "    web = service('web', domains=['api.example.com'], env={'PORT': '8000'})\n"
-    (finding, _) = rules.port(read_manifest(written(root, web)))
+    (finding, _) = traffic.port(read_manifest(written(root, web)))
     assert finding.what == "requests of production go to 8080, web listens at 8000"
     assert finding.place == Place(FILE, 7)
 

@@ -1,0 +1,80 @@
+"""Variables: they are there, they are settings, and they are the stage's own."""
+
+from collections.abc import Iterator
+
+from deploy.manifest import Finding, Manifest, Stage, Variable
+from deploy.rules.written import every_process, settings_of, written
+from service.settings import Settings, is_secret, variable
+
+# Known to Python, the server or the tools, and no business of the settings class.
+FOREIGN = {"PYTHONUNBUFFERED", "PYTHONHASHSEED", "WEB_CONCURRENCY_SET_BY", "SENTRY_RELEASE"}
+
+
+def variables(manifest: Manifest) -> Iterator[Finding]:
+    """Each required one is given, none is unknown, no secret is written out, each value is one."""
+    required = {
+        variable(name, each): each
+        for name, each in Settings.model_fields.items()
+        if each.is_required()
+    }
+    known = {variable(name, each): name for name, each in Settings.model_fields.items()}
+    for stage, process in every_process(manifest):
+        given = process.variables
+        for name in required:
+            if not {name, f"{name}_FILE"} & {*given, *manifest.platform.sets}:
+                yield Finding(
+                    "variables",
+                    process.place,
+                    f"{process.kind} of {stage.name} has no {name}, which is required",
+                    f"give it there; {required[name].description}",
+                )
+        said = given.get("APP_ENV")
+        if stage.name != "production" and (said is None or said.value is None):
+            yield Finding(
+                "variables",
+                process.place,
+                f"{process.kind} of {stage.name} is not told APP_ENV, and would be production",
+                f"APP_ENV={stage.name}",
+            )
+        problems = settings_of(written(process))[1]
+        for name, each in given.items():
+            field = known.get(name.removesuffix("_FILE"))
+            if field is None and name not in FOREIGN | set(manifest.platform.sets):
+                yield Finding(
+                    "variables",
+                    each.place,
+                    f"{name} is no setting of the service",
+                    "correct or remove it; service/settings.py has them all",
+                )
+            elif field and each.value is not None:
+                yield from _value(field, each, stage, problems.get(field))
+
+
+def _value(field: str, given: Variable, stage: Stage, problem: str | None) -> Iterator[Finding]:
+    if is_secret(Settings.model_fields[field]) and not given.name.endswith("_FILE"):
+        what, todo = (
+            f"{given.name} is a secret, and is written out",
+            "refer to it; `python -m deploy env` says how it is set",
+        )
+    elif problem:
+        what, todo = f"{given.name}={given.value} {problem}", "correct it"
+    elif field == "app_env" and given.value != stage.name:
+        what, todo = f"APP_ENV is {given.value} in {stage.name}", f"set it to {stage.name}"
+    else:
+        return
+    yield Finding("variables", given.place, what, todo)
+
+
+def references(manifest: Manifest) -> Iterator[Finding]:
+    """What is referred to is there, and is that of the stage: a test in staging must not write
+    into the database of production. The reader of each format looks where references lead."""
+    owners: dict[str, Stage] = {}
+    for stage, process in every_process(manifest):
+        for name, each in process.variables.items():
+            if each.refers and owners.setdefault(each.refers, stage).name != stage.name:
+                yield Finding(
+                    "references",
+                    each.place,
+                    f"{name} of {stage.name} is {each.refers}, as in {owners[each.refers].name}",
+                    f"refer to what is {stage.name}'s own",
+                )
