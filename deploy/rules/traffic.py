@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from deploy.manifest import Finding, Manifest
 from deploy.rules.commands import wrong_check
-from deploy.rules.written import every_process
+from deploy.rules.written import every_process, place_of
 from service.settings import Settings
 
 READY, LIVE = "/health/ready", "/health/live"
@@ -78,7 +78,7 @@ def proxies(manifest: Manifest) -> Iterator[Finding]:
         if trusted != str(manifest.platform.hops):
             yield Finding(
                 "proxies",
-                given.place if given else process.place,
+                place_of(process, "PROXY_HOPS"),
                 f"web of {stage.name} trusts {trusted} proxies, and is behind"
                 f" {manifest.platform.hops}",
                 f"PROXY_HOPS={manifest.platform.hops}",

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from deploy.manifest import Finding, Manifest, Stage, Variable
-from deploy.rules.written import every_process, settings_of, written
+from deploy.reading import Place
+from deploy.rules.written import every_process, place_of, settings_of, written
 from service.settings import Settings, is_secret, variable
 
 # Known to Python, the server or the tools, and no business of the settings class.
@@ -12,27 +13,15 @@ FOREIGN = {"PYTHONUNBUFFERED", "PYTHONHASHSEED", "WEB_CONCURRENCY_SET_BY", "SENT
 
 def variables(manifest: Manifest) -> Iterator[Finding]:
     """Each required one is given, none is unknown, no secret is written out, each value is one."""
-    required = {
-        variable(name, each): each
-        for name, each in Settings.model_fields.items()
-        if each.is_required()
-    }
+    yield from _missing(manifest)
     known = {variable(name, each): name for name, each in Settings.model_fields.items()}
     for stage, process in every_process(manifest):
         given = process.variables
-        for name in required:
-            if not {name, f"{name}_FILE"} & {*given, *manifest.platform.sets}:
-                yield Finding(
-                    "variables",
-                    process.place,
-                    f"{process.kind} of {stage.name} has no {name}, which is required",
-                    f"give it there; {required[name].description}",
-                )
         said = given.get("APP_ENV")
         if stage.name != "production" and (said is None or said.value is None):
             yield Finding(
                 "variables",
-                process.place,
+                place_of(process, "APP_ENV"),
                 f"{process.kind} of {stage.name} is not told APP_ENV, and would be production",
                 f"APP_ENV={stage.name}",
             )
@@ -48,6 +37,25 @@ def variables(manifest: Manifest) -> Iterator[Finding]:
                 )
             elif field and each.value is not None:
                 yield from _value(field, each, stage, problems.get(field))
+
+
+def _missing(manifest: Manifest) -> Iterator[Finding]:
+    """One finding for all processes that would be given it at the same place."""
+    lack: dict[tuple[Place, str, str], list[str]] = {}
+    fields = {variable(name, field): field for name, field in Settings.model_fields.items()}
+    required = [name for name, field in fields.items() if field.is_required()]
+    for stage, process in every_process(manifest):
+        for name in required:
+            if not {name, f"{name}_FILE"} & {*process.variables, *manifest.platform.sets}:
+                at = place_of(process, name), stage.name, name
+                lack.setdefault(at, []).append(process.kind)
+    for (place, stage_name, name), kinds in lack.items():
+        yield Finding(
+            "variables",
+            place,
+            f"{name}, which is required, is not given to {', '.join(kinds)} of {stage_name}",
+            f"give it beside this; {fields[name].description}",
+        )
 
 
 def _value(field: str, given: Variable, stage: Stage, problem: str | None) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from deploy.manifest import Manifest, Process, Stage
 from deploy.reading import Place
-from service.settings import Settings, variable
+from service.settings import Settings, is_secret, variable
 
 VALID = {
     "app_env": "production",
@@ -95,5 +95,12 @@ def number(process: Process, field: str) -> int | None:
 
 
 def place_of(process: Process, name: str) -> Place:
-    given = process.variables.get(name)
-    return given.place if given else process.place
+    """Where a variable is, or where one like it is: beside it this one would be given too."""
+    given = process.variables
+    if name in given:
+        return given[name].place
+    written = [each.place for each in given.values() if each.value is not None]
+    referred = [each.place for each in given.values() if each.value is None]
+    field = next((f for n, f in Settings.model_fields.items() if variable(n, f) == name), None)
+    beside = referred + written if field and is_secret(field) else written + referred
+    return next(iter(beside), process.place)
