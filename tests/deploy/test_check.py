@@ -351,3 +351,13 @@ def test_a_setting_that_asks_for_one_that_is_not_given_ends_the_search(
     monkeypatch.delitem(written.VALID, "mail_from")
     _, problems = written.settings_of((("smtp_url", "smtp://mail.example.com"),))
     assert problems == {"mail_from": "is required with SMTP_URL"}
+
+
+def test_the_readme_has_the_table_as_it_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """But for its last column, which depends on whether there are schemas."""
+    text = (ROOT / "README.md").read_text()
+    shown = text.partition("<!-- check -->")[2].partition("<!-- /check -->")[0].splitlines()[2:]
+    assert run(ROOT, [], None, as_json=False) == 0
+    printed = capsys.readouterr().out.splitlines()
+    for ours, theirs in zip(shown[: len(TARGETS) + 1], printed, strict=False):
+        assert ours.split()[:-1] == theirs.split()[:-1]
