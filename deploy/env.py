@@ -25,10 +25,7 @@ YOURS = {
     "REDIS_URL": f"redis://:{PLACEHOLDER}@HOST:6379/0",
 }
 FRESH = ("JWT_SECRET", "SMOKE_TOKEN")
-REQUIRED = (
-    *(variable(n, f) for n, f in Settings.model_fields.items() if f.is_required()),
-    FRESH[1],
-)
+REQUIRED = [variable(n, f) for n, f in Settings.model_fields.items() if f.is_required()]
 
 
 @dataclass(frozen=True)
@@ -66,11 +63,12 @@ def _digitalocean(values: Values) -> list[str]:
     spec = (
         ".do/app.yaml" if values.stage == "production" else "deploy/digitalocean/app.staging.yaml"
     )
+    # sed's program comes on its standard input: its arguments are in the process list.
     edits = " ".join(
-        f'-e "s|key: {name}, type: SECRET|&, value: \\"$({values.printed(name)})\\"|"'
+        f'printf \'s|key: {name}, type: SECRET|&, value: "%s"|\\n\' "$({values.printed(name)})";'
         for name in values.given
     )
-    return [f"sed {edits} {spec} | doctl apps create --spec -"]
+    return [f"{{ {edits} }} | sed -f /dev/stdin {spec} | doctl apps create --spec -"]
 
 
 def _docker(values: Values) -> list[str]:

@@ -14,7 +14,8 @@ from deploy.reading import Node, Place
 from service.settings import ROOT
 
 Kind = Literal["web", "worker", "scheduler", "migrate"]
-KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler", "migrate")
+LASTING: tuple[Kind, ...] = ("web", "worker", "scheduler")  # that run until they are told to stop
+KINDS: tuple[Kind, ...] = (*LASTING, "migrate")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.ecs import checks, references, rollout
-from deploy.manifest import KINDS, Finding, Kind, Manifest, Platform, Process, Stage, Variable
+from deploy.manifest import (
+    KINDS,
+    LASTING,
+    Finding,
+    Kind,
+    Manifest,
+    Platform,
+    Process,
+    Stage,
+    Variable,
+)
 from deploy.reading import Node, Place, first_of, read, yaml_file
 from service.settings import Settings
 
@@ -27,7 +37,7 @@ PLATFORM = Platform(
 FOLDER = "deploy/ecs"
 FILES = (
     *(f"{kind}.task.json" for kind in KINDS),
-    *(f"{kind}.service.json" for kind in rollout.SERVED),
+    *(f"{kind}.service.json" for kind in LASTING),
     "migrate.run.json",
     "scaling-target.json",
     "target-group.json",
@@ -171,7 +181,7 @@ def _migrates_first(root: Path) -> Place | None:
 
 def _schemas(files: Files) -> list[tuple[str, Node]]:
     found = [("aws-ecs-task-definition.schema.json", files[f"{kind}.task.json"]) for kind in KINDS]
-    for kind in rollout.SERVED:
+    for kind in LASTING:
         service = files[f"{kind}.service.json"]
         # The name goes into the command, so that the file is one for create and update.
         named = Node(service.value | {"serviceName": Node(kind, service.place)}, service.place)

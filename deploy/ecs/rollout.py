@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from deploy.manifest import Finding, Kind, Process
+from deploy.manifest import LASTING, Finding, Kind, Process
 from deploy.reading import Node, Place
 from deploy.rules.budgets import seconds_of_a_request
 from deploy.shell import Failed
 
 Files = dict[str, Node]
-SERVED: tuple[Kind, ...] = ("web", "worker", "scheduler")
 
 
 def counts(files: Files, kind: Kind) -> tuple[Node, Node]:
@@ -42,7 +41,7 @@ def whole(file: Node, *path: str) -> Node | None:
 def look(
     stage: str, files: Files, processes: Mapping[Kind, Process], drain: Node | None
 ) -> Iterator[Finding]:
-    for kind in SERVED:
+    for kind in LASTING:
         if kind in processes:
             yield from _deployment(stage, kind, files[f"{kind}.service.json"], processes[kind])
     web = processes.get("web")

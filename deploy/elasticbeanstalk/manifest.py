@@ -8,7 +8,17 @@ from pathlib import Path
 
 from deploy.elasticbeanstalk import references, rollout
 from deploy.elasticbeanstalk.options import SECRETS, schema_of
-from deploy.manifest import Finding, Kind, Manifest, Platform, Probe, Process, Stage, Variable
+from deploy.manifest import (
+    LASTING,
+    Finding,
+    Kind,
+    Manifest,
+    Platform,
+    Probe,
+    Process,
+    Stage,
+    Variable,
+)
 from deploy.reading import Node, Place, commands, procfile, read, yaml_file
 from deploy.shell import Failed
 
@@ -25,7 +35,6 @@ PLATFORM = Platform(
 FOLDER = "deploy/elasticbeanstalk"
 BUNDLE = f"{FOLDER}/bundle"
 STAGES = ("production", "staging")
-KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
 # The platform's own nginx.conf: it closes idle connections, and gives up on web, after so long.
 NGINX = 60
 
@@ -70,7 +79,7 @@ def _processes(root: Path) -> dict[str, Node]:
     """The Procfile's lines. Elastic Beanstalk starts each of them again and again."""
     lines = procfile(root, f"{BUNDLE}/Procfile")
     for name, node in lines.items():
-        if name not in KINDS:
+        if name not in LASTING:
             raise Failed(f"{node.place}: {name} would be started again whenever it ends: a hook?")
     return lines
 
@@ -125,7 +134,7 @@ def _stage(root: Path, name: str, lines: dict[str, Node], options: Options) -> S
             instances=most,
             least=least,
         )
-        for kind in KINDS
+        for kind in LASTING
         if (line := lines.get(kind))
     }
     hook = _hook(root)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from deploy.fly.findings import look
-from deploy.manifest import Kind, Manifest, Platform, Probe, Process, Stage, Variable
+from deploy.manifest import LASTING, Kind, Manifest, Platform, Probe, Process, Stage, Variable
 from deploy.reading import Node, Place, read, toml_file
 from deploy.shell import Failed
 
@@ -23,7 +23,6 @@ PLATFORM = Platform(
     },
 )
 FILES = {"production": "fly.toml", "staging": "deploy/fly/fly.staging.toml"}
-KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
 
 
 def read_manifest(root: Path) -> Manifest:
@@ -47,7 +46,7 @@ def _stage(stage: str, file: Node, text: str) -> Stage:
         grace = Node(0, (file.get("kill_signal") or file).place)
     machines = file.whole("http_service", "min_machines_running")
     processes: dict[Kind, Process] = {}
-    for kind in KINDS:
+    for kind in LASTING:
         if command := file.get("processes", kind):
             served = kind == "web"
             processes[kind] = Process(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.manifest import Finding, Kind, Manifest, Platform, Process, Stage, Variable
+from deploy.manifest import LASTING, Finding, Kind, Manifest, Platform, Process, Stage, Variable
 from deploy.reading import Node, Place, procfile, read, yaml_file
 from deploy.shell import Failed
 
@@ -26,7 +26,6 @@ PLATFORM = Platform(
         "port": "it sets PORT, and its manifest names none",
     },
 )
-KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
 ADDONS = {"heroku-postgresql": "DATABASE_URL", "heroku-redis": "REDIS_URL"}
 SLEEPS = ("eco", "free")
 NO = ("false", "0", "no", "off", "n", "f")
@@ -66,7 +65,7 @@ def _stage(
     given = given | _addons(own if own.get("addons") else app)
     formation = own.get("formation") or app.get("formation") or Node({}, app.place)
     processes: dict[Kind, Process] = {}
-    for kind in KINDS:
+    for kind in LASTING:
         if command := commands.get(kind):
             count = _quantity(formation, kind)
             processes[kind] = Process(

@@ -4,7 +4,7 @@ import re
 from math import inf
 from pathlib import Path
 
-from deploy.manifest import Kind, Manifest, Platform, Probe, Process, Stage, Variable
+from deploy.manifest import LASTING, Kind, Manifest, Platform, Probe, Process, Stage, Variable
 from deploy.railway.findings import look
 from deploy.railway.project import PATIENCE, read_project
 from deploy.reading import Node, Place, commands
@@ -24,7 +24,6 @@ PLATFORM = Platform(
     },
 )
 PAGE = "deploy/railway/README.md"
-KINDS: tuple[Kind, ...] = ("web", "worker", "scheduler")
 
 
 def read_manifest(root: Path, patience: float = PATIENCE) -> Manifest:
@@ -61,7 +60,7 @@ def _domain(root: Path) -> Node | None:
 
 def _stage(name: str, place: Place, nodes: list[Node], domain: Node | None) -> Stage:
     named = {node.text("name"): node for node in nodes if node.text("type") == "service"}
-    services = {kind: named[kind] for kind in KINDS if kind in named}
+    services = {kind: named[kind] for kind in LASTING if kind in named}
     processes = {
         kind: _process(name, kind, node, domain if kind == "web" else None)
         for kind, node in services.items()

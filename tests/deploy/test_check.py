@@ -20,7 +20,7 @@ from deploy.manifest import KINDS, Finding
 from deploy.rules import commands, releases, written
 from deploy.shell import Failed
 from deploy.targets import TARGETS
-from service.settings import ROOT, Settings
+from service.settings import ROOT, Settings, environment
 from tests.deploy.broken import Broken
 
 FOLDERS = ("deploy", ".do")
@@ -282,7 +282,8 @@ def test_required_settings_of_yours_are_missed_until_they_are_given(tmp_path: Pa
     line, _, rest = rest.partition("\n")
     path.write_text(f"{head}{seam}{line}\n{YOURS}{rest}")
     command = [sys.executable, "-m", "deploy", "check", "--json"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    env = {**environment(), "SLIPWAY_SCHEMAS": ""}  # it may be a path from here
+    ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert ended.returncode == 1, ended.stderr
     for target, table in json.loads(ended.stdout).items():
         told = "".join(each["what"] for each in table["variables"])
@@ -294,7 +295,8 @@ def test_required_settings_of_yours_are_missed_until_they_are_given(tmp_path: Pa
         "      - { key: STRIPE_API_KEY, sync: false }\n      - { key: STRIPE_LIMIT, value: '3' }\n"
     )
     path.write_text(path.read_text().replace(line, line + more))
-    ended = subprocess.run([*command, "render"], cwd=tmp_path, capture_output=True, text=True)
+    command.append("render")
+    ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert json.loads(ended.stdout)["render"]["variables"] == []
 
 
