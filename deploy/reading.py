@@ -179,7 +179,8 @@ def _toml_lines(text: str) -> dict[tuple[str | int, ...], int]:
         if header := _TABLE.match(line):
             table = tuple(part.strip(" \"'") for part in header[2].split("."))
             table = _inside_arrays(table, counts, ends_in_array=header[1] == "[[")
-            lines.setdefault(table, number)
+            for end in range(1, len(table) + 1):  # [a.b] is where `a` is found too
+                lines.setdefault(table[:end], number)
         elif key := _KEY.match(line):
             lines[(*table, key[1].strip('"'))] = number
     return lines
