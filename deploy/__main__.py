@@ -1,119 +1,28 @@
 """`python -m deploy COMMAND`: parses, calls, prints; decides nothing."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-try:
-    from deploy import check, env, smoke
-    from deploy.docker import release, status
-    from deploy.docker.stack import Stack
-    from deploy.elasticbeanstalk import bundle
-    from deploy.shell import Failed, finish_commands
-    from deploy.targets import TARGETS
-    from service.settings import ROOT, environment
-except ModuleNotFoundError as missing:
-    sys.exit(f"{missing}: `make setup` installs it, for .venv/bin/python -m deploy")
-
-
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(prog="python -m deploy", description="What an operator does.")
-    commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    held = commands.add_parser("check", help="hold each platform's manifest against the settings")
-    held.add_argument("target", nargs="*", type=_target, help=f"of {', '.join(TARGETS)}; all")
-    held.add_argument(
-        "--schemas", metavar="DIR", help="JSON Schemas of manifests (SLIPWAY_SCHEMAS)"
-    )
-    held.add_argument("--json", action="store_true", help="for machines")
-    asked = commands.add_parser("smoke", help="ask a running service what it must answer")
-    smoke.add_arguments(asked)
-    told = commands.add_parser("env", help="what must be set by hand there, as its CLI's commands")
-    told.add_argument("target", choices=sorted(env.SPELT), metavar="TARGET", help="%(choices)s")
-    told.add_argument("--stage", choices=("production", "staging"), default="production")
-    where = told.add_mutually_exclusive_group()
-    where.add_argument(
-        "--file", type=Path, help="for the values, mode 0600 (default: .env.TARGET.STAGE)"
-    )
-    where.add_argument(
-        "--print", action="store_true", help="write the values out, in the commands: no file"
-    )
-    packed = commands.add_parser("bundle", help="pack the last commit for Elastic Beanstalk")
-    packed.add_argument("--stage", choices=bundle.STAGES, default="production")
-    packed.add_argument(
-        "--output", metavar="FILE", type=Path, help="a zip (.elasticbeanstalk/STAGE.zip)"
-    )
-    docker = commands.add_parser("docker", help="release on one host with Docker")
-    verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
-    one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
-    one.add_argument(
-        "image", metavar="IMAGE", type=_named, help="registry.example.com/slipway:1a2b3c4"
-    )
-    one.add_argument("--replicas", type=_count, help="containers of web (as many as serve now)")
-    one.add_argument(
-        "--wait", type=_count, default=90, help="seconds to get ready in, at most (%(default)s)"
-    )
-    verbs.add_parser("rollback", help="back to the colour that served before, in seconds")
-    verbs.add_parser("status", help="what serves, what ran before, who released it")
-    return found
+from deploy.shell import Failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0 ok, 1 failed, 2 usage."""
-    found = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if found.command == "check":
-            folder = check.schemas_folder(found.schemas)
-            return check.run(ROOT, found.target, folder, as_json=found.json)
-        if found.command == "env":
-            file = found.file or Path(f".env.{found.target}.{found.stage}")
-            return env.run(ROOT, found.target, found.stage, None if found.print else file)
-        if found.command == "smoke":
-            return smoke.main(found, environment().get("SMOKE_TOKEN"))
-        if found.command == "bundle":
-            bundle.make(ROOT, found.stage, found.output)
-            return 0
-        stack = Stack()
-        finish_commands()
-        if found.verb == "release":
-            release.release(stack, found.image, found.replicas, found.wait)
-        elif found.verb == "rollback":
-            release.rollback(stack)
-        else:
-            status.status(stack)
+        # A rollback need not wait 0.7 s for what checks manifests.
+        if words[:1] == ["vps"]:
+            from deploy.vps import cli as vps
+
+            return vps.main(words[1:])
+        from deploy import cli
+
+        return cli.main(words)
+    except ModuleNotFoundError as missing:
+        sys.exit(f"{missing}: `make setup` installs it, for .venv/bin/python -m deploy")
     except Failed as failure:
         print(f"failed: {failure}", file=sys.stderr)
-        if "no space left on device" in str(failure).lower():
-            print("The host's disk is full: docker system df says of what.", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        if found.command != "docker":
-            return 130
-        print(
-            "stopped. What serves goes on; `status` says what that is. The next release finds its"
-            " way from here, and is needed for what was not done, workers too",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
-
-
-def _target(text: str) -> str:
-    if text not in TARGETS:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(TARGETS)}")
-    return text
-
-
-def _named(text: str) -> str:
-    if not text.strip() or text.startswith("-"):
-        raise argparse.ArgumentTypeError("the name of an image is needed")
-    return text
-
-
-def _count(text: str) -> int:
-    if not (text.isdecimal() and 0 < int(text) < 1000):
-        raise argparse.ArgumentTypeError("a number from 1 to 999 is needed")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ MAY_IMPORT_APP = ("__main__", "demo", "scheduler", "wsgi", "worker")
 
 # Imports inside a function: (file, what), and what they would cost at the top.
 LATE = {
+    ("deploy/vps/cli.py", "deploy"): "pyinfra, with gevent and paramiko: 0.5 s, for one verb",
     ("gunicorn.conf.py", "prometheus_client"): "is fixed at import to the folder that is set here",
     ("service/app.py", "flask_cors"): "optional; 60 µs a request",
     ("service/mail.py", "email"): "with smtplib 30 ms, that only a worker needs to pay",
@@ -27,7 +28,7 @@ LATE = {
     ("service/server.py", "service"): "its metrics need what gunicorn.conf.py sets",
     ("service/settings.py", "tomllib"): "10 ms that not each start needs to pay",
 }
-LATE_ANYTHING = ("service/__main__.py",)  # each command pays for what it needs
+LATE_ANYTHING = ("deploy/__main__.py", "service/__main__.py")  # each command pays for what it needs
 
 # Inside a feature a file imports files of lower ranks; files not named here are of rank 2.
 RANKS = {"models": 0, "schemas": 1, "jobs": 1, "routes": 3, "__init__": 4}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.__main__ import main, parser
+from deploy.__main__ import main
+from deploy.cli import parser
 from deploy.docker.edge import Configuration, parse
 from deploy.docker.host import find_image
 from deploy.docker.stack import NGINX_IMAGE, Image, Stack, other, servers_conf

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.__main__ import parser
+from deploy.cli import parser
 from deploy.targets import TARGETS
 from service.settings import ROOT, environment
 from tests.deploy.platforms.builds import tracked

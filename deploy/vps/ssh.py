@@ -1,0 +1,254 @@
+"""Servers by plain OpenSSH: how a call is spelt, made, and what its failures mean.
+
+Keys, jump hosts and the like are OpenSSH's own to configure (~/.ssh/config, or --ssh-config).
+"""
+
+import json
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import join
+from typing import Any, TypeVar
+
+from deploy.shell import Failed, say
+from deploy.vps.servers import Server
+
+CONNECT_WITHIN = 10  # seconds
+GONE_AFTER = 30  # seconds of silence, though asked twice
+ENTRY = "/usr/local/bin/slipway"
+REPOSITORY = "/srv/slipway/repository.git"
+OPERATOR = "deploy"
+
+Given = TypeVar("Given")
+
+
+@dataclass(frozen=True)
+class Ssh:
+    """How this machine reaches servers."""
+
+    config: Path | None = None  # of OpenSSH, in the place of the user's own
+    control: Path | None = None  # a folder: all calls to a server share one connection
+
+    def words(self, server: Server, *, user: str = OPERATOR, more: Sequence[str] = ()) -> list[str]:
+        """`ssh … user@address`, for a remote command to follow."""
+        options = [
+            "BatchMode=yes",
+            f"ConnectTimeout={CONNECT_WITHIN}",
+            f"ServerAliveInterval={GONE_AFTER // 2}",
+            "ServerAliveCountMax=2",
+        ]
+        if self.control:
+            path = f"{self.control}/%C"
+            options += ["ControlMaster=auto", f"ControlPath={path}", "ControlPersist=60"]
+        found = [*self._program(), *(word for each in options for word in ("-o", each))]
+        return [*found, "-p", str(server.port), *more, f"{user}@{server.address}"]
+
+    def git(self) -> str:
+        """What git is to call for a server (GIT_SSH_COMMAND)."""
+        return join([*self._program(), "-o", "BatchMode=yes"])
+
+    def _program(self) -> list[str]:
+        return ["ssh", "-F", str(self.config)] if self.config else ["ssh"]
+
+
+@contextmanager
+def connected(config: Path | None, servers: Sequence[Server]) -> Iterator[Ssh]:
+    """One connection to each server, for as long as this lasts."""
+    with tempfile.TemporaryDirectory(prefix="ssh-") as folder:
+        ssh = Ssh(config, Path(folder))
+        try:
+            yield ssh
+        finally:
+            for server in servers:
+                subprocess.run(  # noqa: S603
+                    ssh.words(server, more=("-O", "exit")), capture_output=True
+                )
+
+
+def call(
+    ssh: Ssh, server: Server, *words: str, given: str = "", timeout: float | None = None
+) -> str:
+    """What `slipway …` printed on a server. Raises Failed, with what it said."""
+    ended = _run(ssh, server, words, given, timeout)
+    if ended.returncode:
+        raise failure(server, ended.returncode, ended.stderr or ended.stdout)
+    return ended.stdout
+
+
+def ask(ssh: Ssh, server: Server, *words: str, given: str = "") -> Any:
+    """What it answers, as JSON. Raises Failed."""
+    said = call(ssh, server, *words, "--json", given=given)
+    try:
+        return json.loads(said.splitlines()[-1])
+    except (ValueError, IndexError):
+        raise Failed(f"{server.name}: answered what is no JSON: {said[-200:]!r}") from None
+
+
+def follow(
+    ssh: Ssh, server: Server, *words: str, prefix: str = "", given: str | None = None
+) -> None:
+    """Pass on what it says, line by line. When this process ends, or is interrupted, the server
+    is told by the end of its standard input, which is `given` and ended at once where there is
+    something. Raises Failed."""
+    command = [*ssh.words(server), join([ENTRY, *words])]
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C is for us, who tell the server
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        assert running.stderr is not None
+        wrong: list[str] = []
+        reader = threading.Thread(target=wrong.extend, args=(running.stderr,))
+        reader.start()
+        if given is not None:
+            running.stdin.write(given)
+            running.stdin.close()
+        try:
+            _pass_on(running.stdout, prefix)
+        except KeyboardInterrupt:
+            say("… is told to stop, and comes to an end (again: leaves it to itself)")
+            running.stdin.close()
+            _pass_on(running.stdout, prefix)
+        reader.join()
+    if running.returncode == 130:
+        raise KeyboardInterrupt
+    if running.returncode:
+        raise failure(server, running.returncode, "".join(wrong))
+
+
+def _pass_on(lines: Any, prefix: str) -> None:
+    for line in lines:
+        say(prefix + line.rstrip("\n"))
+
+
+def shown(ssh: Ssh, server: Server, *words: str, tty: bool = False) -> int:
+    """A command whose input and output are the terminal's: its exit code."""
+    more = ("-t",) if tty else ()
+    command = [*ssh.words(server, more=more), join([ENTRY, *words])]
+    return subprocess.run(command).returncode  # noqa: S603
+
+
+def each(servers: Sequence[Server], do: Callable[[Server], Given]) -> dict[str, Given | Failed]:
+    """The same on all servers at once: by name, what came of it, or why nothing did."""
+
+    def one(server: Server) -> Given | Failed:
+        try:
+            return do(server)
+        except Failed as error:
+            return error
+
+    with ThreadPoolExecutor(max(1, len(servers))) as pool:
+        return dict(zip((s.name for s in servers), pool.map(one, servers), strict=True))
+
+
+def all_of(servers: Sequence[Server], do: Callable[[Server], Given]) -> dict[str, Given]:
+    """The same, if it did on all of them. Raises Failed, with what was wrong on which."""
+    found = each(servers, do)
+    if wrong := [str(one) for one in found.values() if isinstance(one, Failed)]:
+        raise Failed("\n".join(wrong))
+    return {name: one for name, one in found.items() if not isinstance(one, Failed)}
+
+
+@contextmanager
+def held(ssh: Ssh, server: Server, why: str) -> Iterator[str]:
+    """A server's lock, and its token for calls that may pass. Raises Failed, with who has it."""
+    command = [*ssh.words(server), join([ENTRY, "hold", why])]
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as holding:
+        assert holding.stdin is not None
+        assert holding.stdout is not None
+        assert holding.stderr is not None
+        word, _, token = holding.stdout.readline().strip().partition(" ")
+        if word != "held":
+            said = holding.stderr.read()
+            raise failure(server, holding.wait(), said)
+        try:
+            yield token
+        finally:
+            holding.stdin.close()
+            holding.wait()
+
+
+def failure(server: Server, code: int, said: str) -> Failed:
+    """What an exit code of ssh, and what was said, means: 255 is ssh's own."""
+    if code != 255:
+        text = said.strip().removeprefix("failed: ")
+        return Failed(f"{server.name}: {text or f'ended with {code}, and said nothing'}")
+    where = f"{OPERATOR}@{server.address}" + (f" -p {server.port}" if server.port != 22 else "")
+    for sign, words in MEANINGS:
+        if sign in said:
+            return Failed(f"{server.name}: {words.format(where=where, server=server)}")
+    last = said.strip().splitlines()[-1:] or ["ssh said nothing"]
+    return Failed(f"{server.name}: the connection to {where} broke: {last[0]}")
+
+
+# In this order: a changed host key is said to be one that cannot be verified, too.
+MEANINGS = (
+    (
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "{server.address} has another host key than it had. If it was installed anew:"
+        " ssh-keygen -R {server.address}. If not, somebody else may be answering: do not go on",
+    ),
+    (
+        "Host key verification failed",
+        "the host key of {server.address} is not known here. Connect once, compare it with the"
+        " server's, and say yes: ssh {where}",
+    ),
+    (
+        "Could not resolve hostname",
+        "the name {server.address} is not found: is it written as in servers.toml, and does this"
+        " machine resolve names?",
+    ),
+    (
+        "Connection refused",
+        "{server.address} is there, but nothing listens on its port {server.port}: is it SSH's?",
+    ),
+    (
+        "Connection timed out",
+        "{server.address} does not answer: is it on, and let in by a firewall?",
+    ),
+    ("No route to host", "{server.address} does not answer: is it on, and in this network?"),
+    ("Network is unreachable", "there is no way from here to {server.address}"),
+    (
+        "Permission denied",
+        "{where} does not accept your key. Is it in `keys` of servers.toml, did somebody run"
+        " `vps provision` since, and does ssh-add -l show it?",
+    ),
+)
+
+
+def _run(
+    ssh: Ssh, server: Server, words: Sequence[str], given: str, timeout: float | None
+) -> "subprocess.CompletedProcess[str]":
+    command = [*ssh.words(server), join([ENTRY, *words])]
+    try:
+        return subprocess.run(  # noqa: S603
+            command,
+            input=given,
+            text=True,
+            errors="replace",
+            capture_output=True,
+            timeout=timeout,
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise Failed("ssh is not installed here (Debian: apt install openssh-client)") from None
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{server.name}: `{words[0]}` took longer than {timeout:.0f} s") from None
