@@ -1,0 +1,96 @@
+"""A stand-in of ssh: writes down what is asked of which server, and answers as it was told."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+PROGRAM = """\
+#!{python}
+import json, shlex, sys
+from pathlib import Path
+
+here = Path({folder!r})
+words = sys.argv[1:]
+if "-O" in words:
+    sys.exit(0)
+name = words[-2].partition("@")[2]
+verb = shlex.split(words[-1])[1:]
+given = sys.stdin.read() if verb[:2] == ["env", "set"] else ""
+with (here / "log").open("a") as log:
+    log.write(json.dumps([name, verb, given]) + "\\n")
+if verb[0] == "hold":
+    print("held a-token", flush=True)
+    sys.stdin.read()
+    sys.exit(0)
+answers = json.loads((here / "answers").read_text())
+for known, verbs, code, out, err in answers:
+    if known in (name, "*") and verb[: len(verbs)] == verbs:
+        sys.stdout.write(out)
+        sys.stderr.write(err)
+        sys.exit(code)
+sys.exit("the stand-in knows no answer to " + " ".join(verb))
+"""
+
+
+class Servers:
+    """Servers that answer by a table."""
+
+    def __init__(self, folder: Path, python: str) -> None:
+        self.folder = folder
+        self._answers: list[list[Any]] = []
+        program = folder / "ssh"
+        program.write_text(PROGRAM.format(python=python, folder=str(folder)))
+        program.chmod(0o755)
+        (folder / "log").write_text("")
+        self._write()
+
+    def answer(
+        self, server: str, *words: str, out: object = "", code: int = 0, err: str = ""
+    ) -> None:
+        """To a verb with these first words; what is said last goes first."""
+        text = out if isinstance(out, str) else json.dumps(out) + "\n"
+        self._answers.insert(0, [server, list(words), code, text, err])
+        self._write()
+
+    def asked(self, leave_out: Iterable[str] = ("hold", "status")) -> list[str]:
+        """What each server was asked for, in order, without tokens and who."""
+        return [
+            f"{name}: {' '.join(_plain(words))}"
+            for name, words, _ in self._log()
+            if words[0] not in leave_out
+        ]
+
+    def given(self, verb: str) -> dict[str, str]:
+        """What each server had on its standard input."""
+        return {name: text for name, words, text in self._log() if words[0] == verb}
+
+    def _log(self) -> list[tuple[str, list[str], str]]:
+        return [tuple(json.loads(line)) for line in (self.folder / "log").read_text().splitlines()]
+
+    def _write(self) -> None:
+        (self.folder / "answers").write_text(json.dumps(self._answers))
+
+
+def _plain(words: list[str]) -> list[str]:
+    found, options = [], iter(words)
+    for word in options:
+        if word in ("--token", "--who", "--at"):
+            next(options)
+        elif word not in ("--json", "--attended"):
+            found.append(word)
+    return found
+
+
+HEALTHY: Mapping[str, Any] = {
+    "release": "20261126T120000Z-0123456789ab",
+    "colour": "green",
+    "commit": "0123456789ab",
+    "age": 7200,
+    "health": "healthy",
+    "queue": 3,
+    "disk_free_percent": 61.2,
+    "certificate_days": 60,
+    "problems": [],
+    "notes": [],
+}

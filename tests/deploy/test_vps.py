@@ -1,0 +1,293 @@
+"""`python -m deploy vps`: which server is asked for what, when, and what if one fails."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.__main__ import main
+from deploy.vps.servers import Server
+from deploy.vps.ssh import MEANINGS, Ssh, failure
+from tests.deploy.standin import HEALTHY, Servers
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExamplExamplExamplExamplExamplExamplExampl you"
+HEAD = f'domain = "api.example.com"\ntls = "none"\nkeys = ["{KEY}"]\nrepository = "/srv/code.git"\n'
+ONE = HEAD + '[servers.one]\naddress = "one"\nroles = ["web", "worker", "database", "redis"]\n'
+THREE = HEAD + "".join(
+    f'[servers.{name}]\naddress = "{name}"\nprivate = "10.0.0.{number}"\nroles = {roles}\n'
+    for number, (name, roles) in enumerate(
+        {
+            "front": '["balancer", "database", "redis"]',
+            "web1": '["web", "worker"]',
+            "web2": '["web", "worker"]',
+        }.items()
+    )
+)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+RELEASE = HEALTHY["release"]
+
+
+@pytest.fixture
+def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servers:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = Servers(tmp_path, sys.executable)
+    found.answer("*", "resolve", out={"commit": COMMIT})
+    found.answer("*", "prepare", out={"release": RELEASE})
+    found.answer("*", "status", out=HEALTHY)
+    found.answer("*", "balance", out={"out": []})
+    found.answer("*", "migrate", out={"pending": []})
+    for verb in ("turn", "workers", "settle", "discard", "rollback", "env", "backup", "release"):
+        found.answer("*", verb, out={"result": "ok"})
+    return found
+
+
+def vps(folder: Path, text: str, *words: str) -> int:
+    (folder / "servers.toml").write_text(text)
+    return main(["vps", "--servers", str(folder / "servers.toml"), *words])
+
+
+def test_one_server_does_all_by_itself(servers: Servers, tmp_path: Path) -> None:
+    assert vps(tmp_path, ONE, "release") == 0
+    assert servers.asked() == ["one: resolve main", f"one: release {COMMIT}"]
+
+
+TURNED = [
+    "front: balance out {0}",
+    "{0}: turn " + RELEASE,
+    "{0}: workers " + RELEASE,
+    "front: balance in {0}",
+]
+PREPARED = ["web1: resolve main", "front: balance status"]
+
+
+def turned(*names: str) -> list[str]:
+    return [line.format(name) for name in names for line in TURNED]
+
+
+def prepared(servers: Servers) -> list[str]:
+    """The rest, after what is done on both at once."""
+    asked = servers.asked()
+    assert asked[:2] == PREPARED
+    assert sorted(asked[2:4]) == [f"web1: prepare {COMMIT}", f"web2: prepare {COMMIT}"]
+    return asked[4:]
+
+
+def test_several_are_released_to_one_after_the_other(servers: Servers, tmp_path: Path) -> None:
+    assert vps(tmp_path, THREE, "release") == 0
+    asked = prepared(servers)
+    assert asked[:-2] == [f"web1: migrate {RELEASE} --pending", *turned("web1", "web2")]
+    assert sorted(asked[-2:]) == [f"web1: settle {RELEASE}", f"web2: settle {RELEASE}"]
+
+
+def test_the_database_is_saved_and_migrated_once_and_first(
+    servers: Servers, tmp_path: Path
+) -> None:
+    servers.answer("web1", "migrate", RELEASE, "--pending", out={"pending": ["add_tags"]})
+    assert vps(tmp_path, THREE, "release") == 0
+    assert prepared(servers)[:4] == [
+        f"web1: migrate {RELEASE} --pending",
+        f"front: backup --reason before-{RELEASE}",
+        f"web1: migrate {RELEASE} --no-backup",
+        "front: balance out web1",
+    ]
+
+
+def test_what_was_changed_goes_back_when_one_fails(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web2", "workers", code=1, err="failed: the worker does not run\n")
+    assert vps(tmp_path, THREE, "release") == 1
+    asked = prepared(servers)
+    failed = asked.index(f"web2: workers {RELEASE}")
+    assert asked[failed + 1 : -2] == [
+        "front: balance in web2",
+        "front: balance out web1",
+        "web1: rollback",
+        "front: balance in web1",
+    ]
+    assert sorted(asked[-2:]) == [f"web1: discard {RELEASE}", f"web2: discard {RELEASE}"]
+    assert "failed: web2: the worker does not run" in capsys.readouterr().err
+
+
+def test_nothing_is_touched_when_one_cannot_prepare(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web2", "prepare", code=1, err="failed: the disk is full\n")
+    assert vps(tmp_path, THREE, "release") == 1
+    assert not [line for line in servers.asked() if "turn" in line or "migrate" in line]
+    assert "failed: web2: the disk is full" in capsys.readouterr().err
+
+
+def test_a_canary_that_is_not_well_is_taken_back(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web1", "status", out={**HEALTHY, "health": "degraded"})
+    assert vps(tmp_path, THREE, "release", "--canary", "1m") == 1
+    assert "web1: rollback" in servers.asked()
+    assert not [line for line in servers.asked() if line.startswith("web2: turn")]
+    assert "failed: web1: is degraded with it" in capsys.readouterr().err
+
+
+def test_a_canary_that_is_well_is_followed_by_the_others(servers: Servers, tmp_path: Path) -> None:
+    assert vps(tmp_path, THREE, "release", "--canary", "1s") == 0
+    assert f"web2: turn {RELEASE}" in servers.asked()
+    looked = [line for line in servers.asked(leave_out=()) if line == "web1: status"]
+    assert looked != []
+
+
+def test_while_a_server_is_out_nothing_is_released(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("front", "balance", "status", out={"out": ["web2"]})
+    assert vps(tmp_path, THREE, "release") == 1
+    assert servers.asked() == PREPARED
+    assert "web2: out of the balancer. Bring it back (`vps balance in" in capsys.readouterr().err
+
+
+def test_several_go_back_one_after_the_other(servers: Servers, tmp_path: Path) -> None:
+    assert vps(tmp_path, THREE, "rollback", "v1") == 0
+    assert servers.asked() == [
+        line
+        for name in ("web1", "web2")
+        for line in (
+            f"front: balance out {name}",
+            f"{name}: rollback v1",
+            f"front: balance in {name}",
+        )
+    ]
+
+
+def test_values_are_in_no_process_list(servers: Servers, tmp_path: Path) -> None:
+    assert vps(tmp_path, THREE, "env", "set", "SENTRY_DSN=secret", "LOG_LEVEL=INFO") == 0
+    assert not [line for line in servers.asked() if "secret" in line]
+    assert servers.given("env") == dict.fromkeys(
+        ("web1", "web2"), "SENTRY_DSN=secret\nLOG_LEVEL=INFO\n"
+    )
+
+
+@pytest.mark.parametrize("pair", ["lower=1", "A-B=1", "=1", "A=one\ntwo"])
+def test_a_variable_that_is_none_is_refused(servers: Servers, tmp_path: Path, pair: str) -> None:
+    assert vps(tmp_path, ONE, "env", "set", pair) == 1
+    assert servers.asked() == []
+
+
+def test_status_is_a_table(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web2", "status", out={**HEALTHY, "problems": ["the worker does not run"]})
+    servers.answer("front", "status", code=255, err="ssh: connect: Connection refused\n")
+    assert vps(tmp_path, THREE, "status") == 1
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert cells[1] == ["front", "balancer+database+redis", *["?"] * 3, "unreachable", *["?"] * 3]
+    assert cells[2] == [
+        "web1",
+        "web+worker",
+        f"{RELEASE} green",
+        "0123456789ab",
+        "2 h ago",
+        "healthy",
+        "3",
+        "61 % free",
+        "60 days",
+    ]
+    assert cells[4:] == [
+        ["front: front is there, but nothing listens on its port 22: is it SSH's?"],
+        ["web2: the worker does not run"],
+    ]
+
+
+def test_status_for_machines(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert vps(tmp_path, ONE, "status", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"one": HEALTHY}
+
+
+def test_variables_that_differ_are_said_with_their_server(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web1", "env", "list", out={"variables": {"A": "1", "B": "2"}})
+    servers.answer("web2", "env", "list", out={"variables": {"A": "1"}})
+    assert vps(tmp_path, THREE, "env", "list") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "A=1",
+        "B=2    # on web1",
+        "B=(not set)    # on web2",
+    ]
+
+
+USAGE = [
+    (["release", "--canary", "soon"], 2),
+    (["frobnicate"], 2),
+    (["env"], 2),
+    (["run"], 1),
+    (["lock", "on"], 1),
+    (["run", "--on", "two", "true"], 1),
+    (["balance", "out", "one"], 1),
+    (["release", "--canary"], 1),
+    (["restore", "latest"], 1),
+]
+
+
+@pytest.mark.parametrize(("words", "code"), USAGE)
+def test_what_makes_no_sense_is_refused(
+    servers: Servers, tmp_path: Path, words: list[str], code: int
+) -> None:
+    try:
+        ended = vps(tmp_path, ONE, *words)
+    except SystemExit as stopped:
+        ended = int(stopped.code or 0)
+    assert ended == code
+    assert [line for line in servers.asked() if "resolve" not in line] == []
+
+
+def test_a_commit_that_is_none_is_refused_before_anything_is_asked(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = ONE.replace('repository = "/srv/code.git"\n', "")
+    assert vps(tmp_path, text, "release", "no-such-branch") == 1
+    assert "no-such-branch is no commit of this clone" in capsys.readouterr().err
+    assert servers.asked(leave_out=()) == []
+
+
+HOST = Server(name="one", address="198.51.100.7", private="10.0.0.1", roles=("web",), port=2222)
+
+
+SAID = [
+    ("@@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@@\nHost key verification failed.", 0),
+    ("No ED25519 host key is known for one.\nHost key verification failed.", 1),
+    ("ssh: Could not resolve hostname one: Name or service not known", 2),
+    ("ssh: connect to host one port 2222: Connection refused", 3),
+    ("ssh: connect to host one port 2222: Connection timed out", 4),
+    ("ssh: connect to host one port 2222: No route to host", 5),
+    ("ssh: connect to host one port 2222: Network is unreachable", 6),
+    ("deploy@one: Permission denied (publickey).", 7),
+]
+
+
+@pytest.mark.parametrize(("said", "meaning"), SAID)
+def test_what_ssh_says_is_said_in_words(said: str, meaning: int) -> None:
+    words = MEANINGS[meaning][1].format(where="deploy@198.51.100.7 -p 2222", server=HOST)
+    assert str(failure(HOST, 255, said)) == f"one: {words}"
+
+
+def test_what_the_server_says_is_passed_on() -> None:
+    assert str(failure(HOST, 1, "failed: no such release\n")) == "one: no such release"
+    assert str(failure(HOST, 255, "kex: reset\n")).endswith("-p 2222 broke: kex: reset")
+
+
+def test_a_call_is_one_argument_for_a_shell_that_is_not_ours() -> None:
+    words = Ssh(Path("/c"), Path("/m")).words(HOST)
+    assert words[:3] == ["ssh", "-F", "/c"]
+    assert words[-3:] == ["-p", "2222", "deploy@198.51.100.7"]
+    assert "BatchMode=yes" in words
+
+
+def test_without_a_file_of_servers_it_is_said_how_to_make_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["vps", "--servers", str(tmp_path / "none.toml"), "status"]) == 1
+    assert "none.toml is not there: cp deploy/servers.example.toml" in capsys.readouterr().err
