@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 CLIENTS = 16
+HERE = "127.0.0.1"
 LIMIT = 30.0  # seconds that a client waits for a response, and that a test waits for clients
 
 
@@ -52,9 +53,10 @@ class Load:
         clients: int = CLIENTS,
         tls: ssl.SSLContext | None = None,
         pause: float = 0.0,  # seconds between two requests of a client
+        host: str = HERE,
     ) -> None:
         self.outcomes: list[Outcome] = []
-        self._port, self._tls, self._pause = port, tls, pause
+        self._port, self._tls, self._pause, self._host = port, tls, pause, host
         self._stop = threading.Event()
         turns = itertools.islice(itertools.cycle(makers), clients)
         self._threads = [threading.Thread(target=self._run, args=(make,)) for make in turns]
@@ -80,7 +82,7 @@ class Load:
         return [outcome for outcome in self.outcomes if outcome.ask.method == method]
 
     def _run(self, make: Callable[[], Ask]) -> None:
-        connection = connect(self._port, self._tls)
+        connection = connect(self._port, self._tls, self._host)
         while not self._stop.is_set():
             self.outcomes.append(outcome := send(connection, make()))
             if outcome.error or self._pause:
@@ -88,10 +90,12 @@ class Load:
         connection.close()
 
 
-def connect(port: int, tls: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
+def connect(
+    port: int, tls: ssl.SSLContext | None = None, host: str = HERE
+) -> http.client.HTTPConnection:
     if tls is None:
-        return http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
-    return http.client.HTTPSConnection("127.0.0.1", port, timeout=LIMIT, context=tls)
+        return http.client.HTTPConnection(host, port, timeout=LIMIT)
+    return http.client.HTTPSConnection(host, port, timeout=LIMIT, context=tls)
 
 
 def send(connection: http.client.HTTPConnection, ask: Ask) -> Outcome:

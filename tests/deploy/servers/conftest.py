@@ -1,0 +1,92 @@
+"""Servers of the lab; `make test-deploy` fails where there are none."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.docker.site import succeeds
+from tests.deploy.servers.clone import Clone
+from tests.deploy.servers.fleet import FIGURES, ROWS, UNLIMITED, Fleet
+from tests.deploy.servers.lab import IMAGE, Network, Server, new_key
+
+ALL = ("web", "worker", "database", "redis")
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[None]:
+    if subprocess.run(["docker", "version"], capture_output=True).returncode != 0:
+        pytest.fail("no Docker engine answers: these tests need one")
+    for suite in ("trixie", "bookworm"):
+        if not succeeds("image", "inspect", f"{IMAGE}:{suite}"):
+            pytest.fail(f"there is no image {IMAGE}:{suite}: a Debian with systemd and sshd")
+    with Network():
+        yield
+
+
+@pytest.fixture(scope="session")
+def keys(network: None) -> Iterator[Path]:
+    """A folder with the key of an operator, for nobody else to read."""
+    folder = Path(tempfile.mkdtemp(prefix="service-keys-"))
+    new_key(folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def key(keys: Path) -> str:
+    return (keys / "key.pub").read_text().strip()
+
+
+@pytest.fixture(scope="session")
+def one(keys: Path, key: str) -> Iterator[Fleet]:
+    """One server for all, provisioned and with its first release."""
+    folder = Path(tempfile.mkdtemp(prefix="service-one-"))
+    with Server("one", key) as server:
+        fleet = Fleet(Clone(folder / "clone"), keys, key, {server: ALL}, keep=3)
+        start = time.monotonic()
+        fleet.ok("provision")
+        FIGURES.append(f"one server is provisioned in {time.monotonic() - start:.0f} s")
+        start = time.monotonic()
+        fleet.ok("release")
+        FIGURES.append(f"its first release, with all packages: {time.monotonic() - start:.0f} s")
+        fleet.ok("env", "set", *UNLIMITED)
+        yield fleet
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def three(keys: Path, key: str) -> Iterator[Fleet]:
+    """Three servers, of which one is the balancer too and has the database."""
+    folder = Path(tempfile.mkdtemp(prefix="service-three-"))
+    names = ("front", "second", "third")
+    with (
+        Server(names[0], key) as front,
+        Server(names[1], key) as second,
+        Server(names[2], key) as third,
+    ):
+        roles = {
+            front: ("balancer", *ALL),
+            second: ("web", "worker"),
+            third: ("web", "worker"),
+        }
+        fleet = Fleet(Clone(folder / "clone"), keys, key, roles, keep=3)
+        start = time.monotonic()
+        fleet.ok("provision")
+        FIGURES.append(f"three servers are provisioned in {time.monotonic() - start:.0f} s")
+        fleet.ok("release")
+        fleet.ok("env", "set", *UNLIMITED)
+        yield fleet
+    shutil.rmtree(folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if ROWS:
+        head = "| scenario | requests | failed | jobs lost | seconds |\n|---|---|---|---|---|"
+        terminalreporter.write_line("\n".join(["", head, *map(str, ROWS)]))
+    for line in ["", *FIGURES] if FIGURES else []:
+        terminalreporter.write_line(line)

@@ -1,0 +1,174 @@
+"""Servers that a clone's servers.toml names, as their operator and as their users see them."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tests.chaos.load import Ask, Load, Outcome, connect, failed
+from tests.chaos.traffic import Traffic
+from tests.deploy.docker.site import UNVERIFIED
+from tests.deploy.servers.clone import Clone
+from tests.deploy.servers.lab import Server
+from tests.people import PASSWORD
+from tests.serving import Answer
+from tests.waiting import until
+
+PAUSE = 0.2  # seconds: 16 clients stay below the 100 requests a second that nginx lets one address
+UNLIMITED = (
+    "RATE_LIMIT_DEFAULT=1000000 per 1 hour",
+    "RATE_LIMIT_LOGIN=1000000 per 1 hour",
+)
+
+
+class Fleet:
+    """Some servers, each with its roles; the first of `front` takes the users' requests."""
+
+    def __init__(
+        self,
+        clone: Clone,
+        keys: Path,
+        key: str,
+        servers: Mapping[Server, Sequence[str]],
+        **more: Any,
+    ) -> None:
+        self.clone, self.keys, self.servers = clone, keys, list(servers)
+        roles = {server: list(has) for server, has in servers.items()}
+        balancers = [server for server, has in roles.items() if "balancer" in has]
+        self.front = (balancers or [s for s, has in roles.items() if "web" in has])[0]
+        self.database = next(server for server, has in roles.items() if "database" in has)
+        self._write_settings(key, roles, more)
+        self._write_ssh_config()
+
+    def _write_settings(
+        self, key: str, roles: Mapping[Server, list[str]], more: Mapping[str, Any]
+    ) -> None:
+        settings = {"domain": "api.example.com", "tls": "self-signed", "keys": [key], **more}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        for server, has in roles.items():
+            lines += [
+                f"[servers.{server.name}]",
+                f'address = "{server.address}"',
+                f'private = "{server.address}"',
+                f"roles = {json.dumps(has)}",
+            ]
+        (self.clone.folder / "deploy" / "servers.toml").write_text("\n".join(lines) + "\n")
+
+    def _write_ssh_config(self) -> None:
+        (self.keys / "config").write_text(
+            f"IdentityFile {self.keys}/key\nIdentitiesOnly yes\n"
+            f"UserKnownHostsFile {self.keys}/known_hosts\nStrictHostKeyChecking accept-new\n"
+        )
+
+    # As the operator sees it.
+
+    def words(self, *words: str) -> list[str]:
+        return ["vps", "--ssh-config", str(self.keys / "config"), *words]
+
+    def vps(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        return self.clone.deploy(*self.words(*words), given=given)
+
+    def ok(self, *words: str, given: str = "") -> str:
+        """What a verb prints that must not fail."""
+        ended = self.vps(*words, given=given)
+        assert ended.returncode == 0, (words, ended.stdout[-3000:], ended.stderr[-3000:])
+        return ended.stdout
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.vps("status", "--json").stdout))
+
+    @property
+    def git_ssh(self) -> str:
+        """GIT_SSH_COMMAND of somebody who pushes."""
+        return f"ssh -F {self.keys}/config"
+
+    # As its users see it.
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        sent = {"Host": "api.example.com", **(headers or {})}
+        if body is not None:
+            body, sent = json.dumps(body).encode(), {"Content-Type": "application/json", **sent}
+        connection = connect(443, UNVERIFIED, self.front.address)
+        try:
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def serving(self) -> str:
+        """The version that answers."""
+        return str(self.request("GET", "/health").json()["version"])
+
+    @contextmanager
+    def load(self, scenario: str, *, pause: float = PAUSE) -> Iterator[Load]:
+        """16 clients that keep their connections, reading, writing and signing up."""
+        traffic = Traffic(self)  # type: ignore[arg-type]
+        makers = (traffic.list_posts, traffic.write_post, traffic.edit_post, sign_up)
+        start, before = time.monotonic(), self.welcomed()
+        address = self.front.address
+        with Load(443, *makers, tls=UNVERIFIED, pause=pause, host=address) as load:
+            load.wait_for_more(100)
+            yield load
+            load.wait_for_more(100)
+        seconds = time.monotonic() - start
+        signed_up = sum(o.status == 201 and o.ask.path == "/api/users" for o in load.outcomes)
+        until(lambda: self.unfinished() == 0, seconds=60)
+        lost = signed_up + 1 - (self.welcomed() - before)  # the traffic's own user
+        ROWS.append(Row(scenario, load.outcomes, lost, seconds))
+
+    def unfinished(self) -> int:
+        return int(self.database.sql("SELECT count(*) FROM jobs WHERE status <> 'succeeded'")[0][0])
+
+    def welcomed(self) -> int:
+        """How many accounts were sent their mail."""
+        query = "SELECT count(*) FROM effects WHERE key LIKE 'welcome:%'"
+        return int(self.database.sql(query)[0][0])
+
+
+class Row:
+    """What a scenario did to requests and jobs, for the table at the end."""
+
+    def __init__(
+        self, scenario: str, outcomes: Sequence[Outcome], lost: int, seconds: float
+    ) -> None:
+        self.scenario, self.lost, self.seconds = scenario, lost, seconds
+        self.requests, self.failed = len(outcomes), len(failed(outcomes))
+
+    def __str__(self) -> str:
+        figures = f"{self.requests} | {self.failed} | {self.lost} | {self.seconds:.0f}"
+        return f"| {self.scenario} | {figures} |"
+
+
+ROWS: list[Row] = []
+FIGURES: list[str] = []
+
+
+def sign_up() -> Ask:
+    """What takes a while (a password is hashed), and leaves a job."""
+    return Ask("POST", "/api/users", {"email": f"{uuid4().hex}@example.com", "password": PASSWORD})
+
+
+def assert_none_failed(load: Load) -> None:
+    """Nothing failed, no job was lost, and all was answered as it should be."""
+    assert failed(load.outcomes) == []
+    assert {outcome.status for outcome in load.outcomes} <= {200, 201}
+    assert ROWS[-1].lost == 0
+
+
+def seconds_until_switched(said: str) -> float:
+    """From the line in which a release says how long it took until it served."""
+    found = re.search(r"switched after ([\d.]+) s", said)
+    assert found, said
+    return float(found[1])
