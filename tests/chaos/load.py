@@ -3,11 +3,13 @@
 import http.client
 import itertools
 import json
+import socket
 import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 CLIENTS = 16
@@ -53,10 +55,12 @@ class Load:
         clients: int = CLIENTS,
         tls: ssl.SSLContext | None = None,
         pause: float = 0.0,  # seconds between two requests of a client
-        host: str = HERE,
+        address: str = HERE,
+        name: str = "",
     ) -> None:
         self.outcomes: list[Outcome] = []
-        self._port, self._tls, self._pause, self._host = port, tls, pause, host
+        self._pause = pause
+        self._connect = partial(connect, port, tls, address, name)
         self._stop = threading.Event()
         turns = itertools.islice(itertools.cycle(makers), clients)
         self._threads = [threading.Thread(target=self._run, args=(make,)) for make in turns]
@@ -82,7 +86,7 @@ class Load:
         return [outcome for outcome in self.outcomes if outcome.ask.method == method]
 
     def _run(self, make: Callable[[], Ask]) -> None:
-        connection = connect(self._port, self._tls, self._host)
+        connection = self._connect()
         while not self._stop.is_set():
             self.outcomes.append(outcome := send(connection, make()))
             if outcome.error or self._pause:
@@ -91,11 +95,20 @@ class Load:
 
 
 def connect(
-    port: int, tls: ssl.SSLContext | None = None, host: str = HERE
+    port: int, tls: ssl.SSLContext | None = None, address: str = HERE, name: str = ""
 ) -> http.client.HTTPConnection:
-    if tls is None:
-        return http.client.HTTPConnection(host, port, timeout=LIMIT)
-    return http.client.HTTPSConnection(host, port, timeout=LIMIT, context=tls)
+    """A connection to an address; `name` is what it is asked for as, in TLS and in HTTP."""
+    host = name or address
+    found = (
+        http.client.HTTPConnection(host, port, timeout=LIMIT)
+        if tls is None
+        else http.client.HTTPSConnection(host, port, timeout=LIMIT, context=tls)
+    )
+    if name:  # in the place of a name server
+        found._create_connection = lambda _, *more: socket.create_connection(  # type: ignore[attr-defined]
+            (address, port), *more
+        )
+    return found
 
 
 def send(connection: http.client.HTTPConnection, ask: Ask) -> Outcome:

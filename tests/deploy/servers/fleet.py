@@ -20,6 +20,7 @@ from tests.serving import Answer
 from tests.waiting import until
 
 PAUSE = 0.2  # seconds: 16 clients stay below the 100 requests a second that nginx lets one address
+DOMAIN = "api.example.com"
 UNLIMITED = (
     "RATE_LIMIT_DEFAULT=1000000 per 1 hour",
     "RATE_LIMIT_LOGIN=1000000 per 1 hour",
@@ -48,7 +49,7 @@ class Fleet:
     def _write_settings(
         self, key: str, roles: Mapping[Server, list[str]], more: Mapping[str, Any]
     ) -> None:
-        settings = {"domain": "api.example.com", "tls": "self-signed", "keys": [key], **more}
+        settings = {"domain": DOMAIN, "tls": "self-signed", "keys": [key], **more}
         lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
         for server, has in roles.items():
             lines += [
@@ -96,10 +97,10 @@ class Fleet:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        sent = {"Host": "api.example.com", **(headers or {})}
+        sent = dict(headers or {})
         if body is not None:
             body, sent = json.dumps(body).encode(), {"Content-Type": "application/json", **sent}
-        connection = connect(443, UNVERIFIED, self.front.address)
+        connection = connect(443, UNVERIFIED, self.front.address, DOMAIN)
         try:
             connection.request(method, path, body, sent)
             response = connection.getresponse()
@@ -118,7 +119,7 @@ class Fleet:
         makers = (traffic.list_posts, traffic.write_post, traffic.edit_post, sign_up)
         start, before = time.monotonic(), self.welcomed()
         address = self.front.address
-        with Load(443, *makers, tls=UNVERIFIED, pause=pause, host=address) as load:
+        with Load(443, *makers, tls=UNVERIFIED, pause=pause, address=address, name=DOMAIN) as load:
             load.wait_for_more(100)
             yield load
             load.wait_for_more(100)

@@ -1,0 +1,300 @@
+"""One server: releases, the way back and changed variables under load; broken ones change nothing."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import IO
+
+import pytest
+
+from tests.chaos.load import failed
+from tests.deploy.servers.clone import broken_revision
+from tests.deploy.servers.fleet import FIGURES, Fleet, assert_none_failed, seconds_until_switched
+from tests.waiting import until
+
+
+@pytest.fixture
+def fleet(one: Fleet) -> Fleet:
+    """The server, with the newest of what does its work serving."""
+    if one.serving() != one.clone.first:
+        one.clone.back_to(one.clone.first)
+        one.ok("release")
+    return one
+
+
+def test_three_releases_a_rollback_and_a_variable_fail_no_request_and_lose_no_job(
+    fleet: Fleet,
+) -> None:
+    with fleet.load("one server: three releases, a rollback, env set") as load:
+        versions = [fleet.clone.commit(f"v{number}") for number in (1, 2, 3)]
+        taken = []
+        for version in versions:
+            fleet.clone.git("checkout", "--quiet", version)
+            taken.append(seconds_until_switched(fleet.ok("release")))
+            assert fleet.serving() == version
+        fleet.clone.git("checkout", "--quiet", "main")
+        back = seconds_until_switched(fleet.ok("rollback"))
+        assert fleet.serving() == versions[1]
+        fleet.ok("env", "set", "LOG_LEVEL=WARNING")
+        assert fleet.serving() == versions[1]
+    assert_none_failed(load)
+    assert "LOG_LEVEL=WARNING" in fleet.ok("env", "list").splitlines()
+    FIGURES.append(
+        "from the call to the switch, under load: releases with the same packages"
+        f" {', '.join(f'{each:.1f}' for each in taken)} s; a rollback {back:.1f} s"
+    )
+
+
+def test_a_rollback_goes_back_to_the_variables_too(fleet: Fleet) -> None:
+    fleet.ok("env", "set", "LOG_LEVEL=ERROR")
+    fleet.ok("rollback")
+    assert "LOG_LEVEL=ERROR" not in fleet.ok("env", "list").splitlines()
+    fleet.ok("env", "set", "LOG_LEVEL=INFO")
+    fleet.ok("env", "unset", "LOG_LEVEL")
+    assert "LOG_LEVEL" not in fleet.ok("env", "list")
+
+
+def test_the_control_fails_requests(fleet: Fleet) -> None:
+    """What people do without this tool."""
+    with fleet.load("the control: systemctl restart nginx, web") as load:
+        for _ in range(3):
+            fleet.front.sh("systemctl restart nginx 'slipway-web@*.service'")
+            load.wait_for_more(50)
+    assert len(failed(load.outcomes)) > 0
+
+
+READY = "        reason = health.not_ready()"
+BROKEN: dict[str, tuple[Mapping[str, str | tuple[str, str] | None], str]] = {
+    "it does not start": ({"service/app.py": "raise SystemExit('broken')\n"}, "broken"),
+    "it never gets ready": (
+        {"service/health.py": ("reason = health.not_ready()", 'reason = "broken"')},
+        "ready",
+    ),
+    "its smoke test fails": ({"service/openapi.py": ('"paths":', '"ways":')}, "without paths"),
+    "its migration fails": (broken_revision(), "division by zero"),
+    "its packages cannot be had": (
+        {"requirements.txt": "no-such-package-of-ours==1.0 --hash=sha256:" + "0" * 64 + "\n"},
+        "no-such-package-of-ours",
+    ),
+    "its variables lack one": (
+        {"service/settings.py": ("    jwt_secret: ", "    yours: str\n    jwt_secret: ")},
+        "YOURS",
+    ),
+    "its worker does not start": (
+        {"service/worker.py": "raise SystemExit('no worker')\n"},
+        "no worker",
+    ),
+    "it fails behind nginx only": (
+        {
+            "service/wsgi.py": (
+                "app = create_app",
+                "def wrong(service):\n"
+                "    def app(environ, start):\n"
+                "        if environ.get('HTTP_USER_AGENT') == 'smoke' and"
+                " 'HTTP_X_FORWARDED_HOST' in environ:\n"
+                "            start('500 Wrong', [])\n"
+                "            return []\n"
+                "        return service(environ, start)\n"
+                "    return app\n\n\napp = create_app",
+            )
+        },
+        "switch back",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_release_leaves_the_old_one_serving(fleet: Fleet, how: str) -> None:
+    changes, why = BROKEN[how]
+    before, revision = fleet.serving(), fleet.database.sql("TABLE alembic_version")
+    fleet.clone.commit(how, changes)
+    if "nginx" in how:
+        text = (fleet.clone.folder / "service" / "wsgi.py").read_text()
+        (fleet.clone.folder / "service" / "wsgi.py").write_text(text + "\napp = wrong(app)\n")
+        fleet.clone.commit(how)
+    with fleet.load(f"a broken release: {how}") as load:
+        ended = fleet.vps("release")
+    fleet.clone.back_to(fleet.clone.first)
+    assert ended.returncode == 1, ended.stdout
+    assert why in ended.stdout + ended.stderr
+    assert "serves, as" in ended.stderr
+    assert_none_failed(load)
+    assert fleet.serving() == before
+    assert fleet.database.sql("TABLE alembic_version") == revision
+
+
+STEPS = ["start", "smoke test of", "switch to", "smoke test through", "replace", "smoke test with"]
+
+
+def test_a_release_whose_caller_is_killed_at_any_step_is_none_or_is_finished_by_the_next(
+    fleet: Fleet,
+) -> None:
+    """One after the other, so that each begins with what the one before has left."""
+    with fleet.load("releases whose caller is killed at each step") as load:
+        for step in STEPS:
+            fleet.clone.commit(step)
+            kill_at(fleet, step, "caller")
+        version = fleet.clone.commit("the next")
+        fleet.ok("release")
+    assert_none_failed(load)
+    assert fleet.serving() == version
+
+
+def test_a_release_that_is_killed_on_the_server_at_any_step_is_finished_by_the_next(
+    fleet: Fleet,
+) -> None:
+    with fleet.load("releases killed on the server at each step") as load:
+        for step in STEPS:
+            fleet.clone.commit(step)
+            kill_at(fleet, step, "program")
+        version = fleet.clone.commit("the next")
+        fleet.ok("release")
+    assert_none_failed(load)
+    assert fleet.serving() == version
+
+
+def kill_at(fleet: Fleet, step: str, whom: str) -> None:
+    running = fleet.clone.started(*fleet.words("release"))
+    rest = wait_for_step(running, step)
+    if whom == "caller":
+        running.send_signal(signal.SIGKILL)
+    else:
+        fleet.front.sh("pkill -KILL -u deploy -f 'deploy.vps.host release'")
+    rest.close()
+    running.wait()
+    until(lambda: fleet.status()["one"]["running"] is None, seconds=90)
+
+
+def wait_for_step(release: subprocess.Popen[str], step: str) -> IO[str]:
+    """Read what it says until the step; the rest is to be read yet."""
+    assert release.stdout is not None
+    seen = []
+    for line in release.stdout:
+        seen.append(line)
+        if line.startswith(f"→ {step}"):
+            return release.stdout
+    pytest.fail(f"it ended before the step {step}: {''.join(seen)[-2000:]}")
+
+
+def test_ctrl_c_before_the_switch_leaves_the_old_one_serving(fleet: Fleet) -> None:
+    before = fleet.serving()
+    fleet.clone.commit("interrupted")
+    with fleet.load("interrupted by Ctrl-C") as load:
+        running = fleet.clone.started(*fleet.words("release"))
+        with wait_for_step(running, "start") as rest:
+            running.send_signal(signal.SIGINT)
+            said = rest.read()
+        assert running.wait() == 130, said
+    assert_none_failed(load)
+    assert fleet.serving() == before
+
+
+def test_two_releases_at_once_are_one(fleet: Fleet) -> None:
+    first = fleet.clone.commit("first")
+    running = fleet.clone.started(*fleet.words("release"))
+    with wait_for_step(running, "start") as rest:
+        refused = fleet.vps("release")
+        assert refused.returncode == 1
+        assert "already" in refused.stderr and "alice" not in refused.stderr
+        rest.read()
+    assert running.wait() == 0
+    assert fleet.serving() == first
+
+
+def test_a_commit_that_is_none_is_refused(fleet: Fleet) -> None:
+    ended = fleet.vps("release", "no-such-branch")
+    assert (ended.returncode, "is no commit of this clone" in ended.stderr) == (1, True)
+    ended = fleet.vps("rollback", "no-such-release")
+    assert ended.returncode == 1
+    assert "no-such-release" in ended.stderr
+
+
+def push(fleet: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
+    url = f"deploy@{fleet.front.address}:/srv/slipway/repository.git"
+    return fleet.clone.git("push", url, *words, check=False, GIT_SSH_COMMAND=fleet.git_ssh)
+
+
+def test_a_push_is_a_release_and_says_so_to_who_pushes(fleet: Fleet) -> None:
+    version = fleet.clone.commit("pushed")
+    with fleet.load("git push") as load:
+        pushed = push(fleet, "--force", "main")
+    assert pushed.returncode == 0, pushed.stderr
+    assert "remote: → switch to" in pushed.stderr
+    assert_none_failed(load)
+    assert fleet.serving() == version
+
+
+def test_a_push_whose_release_fails_is_rejected(fleet: Fleet) -> None:
+    before = fleet.serving()
+    fleet.clone.commit("broken", broken_revision())
+    pushed = push(fleet, "--force", "main")
+    fleet.clone.back_to(fleet.clone.first)
+    assert pushed.returncode == 1
+    assert "pre-receive hook declined" in pushed.stderr
+    assert "division by zero" in pushed.stderr
+    assert fleet.serving() == before
+
+
+@pytest.mark.parametrize("words", [["main:other"], ["--delete", "main"], ["main:main", "main:x"]])
+def test_what_is_no_push_of_the_branch_is_refused(fleet: Fleet, words: list[str]) -> None:
+    before = fleet.serving()
+    pushed = push(fleet, "--force", *words)
+    assert pushed.returncode == 1
+    assert fleet.serving() == before
+
+
+def test_two_pushes_at_once_are_one(fleet: Fleet) -> None:
+    version = fleet.clone.commit("first")
+    running = fleet.clone.started(*fleet.words("release"))
+    with wait_for_step(running, "start") as rest:
+        refused = push(fleet, "--force", "main")
+        assert refused.returncode == 1
+        assert "already" in refused.stderr
+        rest.read()
+    assert running.wait() == 0
+    assert fleet.serving() == version
+
+
+def test_a_full_disk_is_refused_before_anything_is_touched(fleet: Fleet) -> None:
+    before = fleet.serving()
+    releases = fleet.front.sh("ls /srv/slipway/releases")
+    fleet.clone.commit("no room")
+    fleet.front.sh("mount -t tmpfs -o size=20m,mode=777 full /srv/slipway/releases")
+    try:
+        ended = fleet.vps("release")
+    finally:
+        fleet.front.sh("umount /srv/slipway/releases")
+    assert ended.returncode == 1
+    assert "MiB" in ended.stderr and "free" in ended.stderr
+    assert fleet.front.sh("ls /srv/slipway/releases") == releases
+    assert fleet.serving() == before
+
+
+def test_what_died_is_back_within_five_seconds(fleet: Fleet) -> None:
+    with fleet.load("kill -9 of gunicorn's master, then of a worker") as load:
+        for which, script in (
+            ("master", "systemctl show -P MainPID slipway-web@$COLOUR"),
+            ("a process", "pgrep -P $(systemctl show -P MainPID slipway-web@$COLOUR) | head -1"),
+        ):
+            colour = fleet.status()["one"]["colour"]
+            fleet.front.sh(f"COLOUR={colour}; kill -9 $({script})")
+            start = time.monotonic()
+            until(lambda: fleet.request("GET", "/health/ready").status == 200, seconds=5)
+            FIGURES.append(
+                f"{which} of web, killed: answers after {time.monotonic() - start:.1f} s"
+            )
+            load.wait_for_more(50)
+    # Only what was in flight on it: at most one request of each client, for each kill.
+    assert len(failed(load.outcomes)) <= 2 * 16
+    assert {o.error for o in load.outcomes if o.error} <= {"", "RemoteDisconnected"}
+
+
+def test_a_worker_that_is_killed_is_back_and_loses_no_job(fleet: Fleet) -> None:
+    with fleet.load("kill -9 of the worker") as load:
+        fleet.front.sh("kill -9 $(systemctl show -P MainPID slipway-worker)")
+        until(
+            lambda: fleet.front.sh("systemctl is-active slipway-worker", check=False) == "active\n",
+            seconds=5,
+        )
+    assert_none_failed(load)
