@@ -1,4 +1,4 @@
-"""One server: releases, the way back and changed variables under load; broken ones change nothing."""
+"""One server: releases and changes under load fail nothing; broken ones change nothing."""
 
 import signal
 import subprocess

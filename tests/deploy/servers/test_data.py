@@ -1,0 +1,129 @@
+"""Back-ups that are restored, and what only an operator does: maintenance, locks, commands."""
+
+import json
+
+from tests.deploy.servers.fleet import Fleet
+from tests.people import PASSWORD
+from tests.waiting import until
+
+
+def users(fleet: Fleet) -> int:
+    return int(fleet.database.sql("SELECT count(*) FROM users")[0][0])
+
+
+def sign_up(fleet: Fleet, name: str) -> None:
+    account = {"email": f"{name}@example.com", "password": PASSWORD}
+    assert fleet.request("POST", "/api/users", account).status == 201
+
+
+def test_what_was_backed_up_is_there_after_the_database_was_dropped(one: Fleet) -> None:
+    sign_up(one, "alice")
+    until(lambda: one.unfinished() == 0)
+    rows = users(one), one.welcomed()
+    one.ok("backup", "--reason", "test")
+    assert "can be restored" in one.ok("restore-test")
+    one.front.sh("runuser -u postgres -- psql -qc 'DROP DATABASE slipway WITH (FORCE)'")
+    assert one.request("GET", "/health/ready").status == 503
+    one.ok("restore", "latest", "--yes")
+    until(lambda: one.request("GET", "/health/ready").status == 200, seconds=30)
+    assert (users(one), one.welcomed()) == rows
+    sign_up(one, "bob")
+    until(lambda: one.unfinished() == 0, seconds=60)
+
+
+def test_a_restore_goes_back_to_the_back_up_and_keeps_what_was(one: Fleet) -> None:
+    one.ok("backup", "--reason", "before")
+    before = users(one)
+    sign_up(one, "charlie")
+    said = one.ok("restore", "latest", "--yes")
+    assert users(one) == before
+    kept = next(word for word in said.split() if word.startswith("slipway_replaced_"))
+    query = ["runuser", "-u", "postgres", "--", "psql", "-Atc", "SELECT count(*) FROM users", kept]
+    assert int(one.front.sh(" ".join(f"'{word}'" for word in query))) == before + 1
+
+
+def test_a_back_up_that_is_damaged_is_found(one: Fleet) -> None:
+    one.ok("backup", "--reason", "damaged")
+    file = one.front.sh("ls /var/backups/slipway/*-damaged.dump").strip()
+    one.front.sh(f"truncate -s 2000 {file}")
+    try:
+        ended = one.vps("restore-test")
+        assert ended.returncode == 1
+        assert "cannot be restored" in ended.stderr
+        before = users(one)
+        assert one.vps("restore", "latest", "--yes").returncode == 1
+        assert users(one) == before
+    finally:
+        one.front.sh(f"rm {file} {file.removesuffix('.dump')}.json")
+
+
+def test_a_back_up_is_made_each_night_by_a_unit(one: Fleet) -> None:
+    assert "03:10" in one.front.sh("systemctl cat slipway-backup.timer")
+    count = len(one.ok("backups").splitlines())
+    one.front.sh("systemctl start slipway-backup.service")
+    assert len(one.ok("backups").splitlines()) == count + 1
+
+
+def test_maintenance_answers_with_503_and_health_goes_on(one: Fleet) -> None:
+    one.ok("maintenance", "on")
+    try:
+        answer = one.request("GET", "/api/posts")
+        assert (answer.status, answer.json()["status"]) == (503, 503)
+        assert int(answer.headers["Retry-After"]) > 0
+        assert one.request("GET", "/health/ready").status == 200
+        assert "on" in one.ok("maintenance", "status")
+    finally:
+        one.ok("maintenance", "off")
+    assert one.request("GET", "/api/posts").status == 200
+
+
+def test_a_lock_refuses_releases_and_says_whose_it_is(one: Fleet) -> None:
+    one.ok("lock", "on", "the database is being moved")
+    try:
+        refused = one.vps("release")
+        assert refused.returncode == 1
+        assert "the database is being moved" in refused.stderr
+        assert "the database is being moved" in one.vps("status").stdout
+    finally:
+        one.ok("lock", "off")
+    assert one.vps("status").returncode == 0
+
+
+def test_a_command_runs_in_the_release_that_serves_as_its_user(one: Fleet) -> None:
+    said = one.ok("run", "python", "-m", "service", "doctor", "--json")
+    assert json.loads(said)
+    assert one.ok("run", "id", "-un") == "slipway\n"
+    assert one.vps("run", "false").returncode == 1
+
+
+def test_what_was_said_can_be_read(one: Fleet) -> None:
+    assert "service-" in one.ok("logs", "web", "-n", "200") or one.ok("logs", "-n", "200")
+    assert one.vps("logs", "no-such").returncode != 0
+
+
+def test_secrets_are_in_no_list_no_log_and_no_process(one: Fleet) -> None:
+    secret = "a-very-secret-value-of-more-than-32-characters"
+    one.ok("env", "set", "METRICS_TOKEN", given=f"{secret}\n")
+    assert secret not in one.ok("env", "list")
+    assert "METRICS_TOKEN=" in one.ok("env", "list")
+    found = one.front.sh(
+        f"grep -rlF {secret} /proc/[0-9]*/cmdline /var/log /srv/slipway/log.jsonl 2>/dev/null;"
+        f" journalctl -o cat --no-pager | grep -cF {secret}",
+        check=False,
+    )
+    # grep itself has it among its arguments.
+    assert [line for line in found.splitlines() if not line.startswith("/proc/")] == ["0"]
+    assert one.front.sh("stat -c '%a %U %G' $(readlink -f /srv/slipway/env/current)") == (
+        "640 deploy slipway\n"
+    )
+
+
+def test_a_variable_that_is_not_valid_is_refused_and_changes_nothing(one: Fleet) -> None:
+    before = one.ok("env", "list")
+    refused = one.vps("env", "set", "PROXY_HOPS=many")
+    assert refused.returncode == 1
+    assert "PROXY_HOPS" in refused.stderr
+    assert one.ok("env", "list") == before
+    refused = one.vps("env", "unset", "JWT_SECRET")
+    assert refused.returncode == 1
+    assert "JWT_SECRET" in refused.stderr

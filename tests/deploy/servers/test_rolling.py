@@ -1,0 +1,118 @@
+"""Three servers behind a balancer: one after the other, and none when one of them fails."""
+
+import re
+import threading
+import time
+
+from tests.chaos.load import failed
+from tests.deploy.servers.clone import broken_revision
+from tests.deploy.servers.fleet import FIGURES, PAUSE, Fleet, assert_none_failed
+from tests.waiting import until
+
+
+def commits(fleet: Fleet) -> dict[str, str]:
+    return {name: one["commit"] for name, one in fleet.status().items()}
+
+
+def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Fleet) -> None:
+    with three.load("three servers: a rolling release, a rollback, env set") as load:
+        before, version = three.serving(), three.clone.commit("rolled")
+        three.ok("release")
+        assert set(commits(three).values()) == {version}
+        three.ok("rollback")
+        assert set(commits(three).values()) == {before}
+        three.ok("env", "set", "LOG_LEVEL=WARNING")
+        listed = three.ok("env", "list").splitlines()
+        assert "LOG_LEVEL=WARNING" in listed  # the same on all
+    assert_none_failed(load)
+    assert all(one["out"] == [] for one in three.status().values())
+
+
+def test_a_release_that_fails_on_the_last_server_goes_back_on_the_others(three: Fleet) -> None:
+    before = commits(three)
+    third = three.servers[-1]
+    three.clone.commit("fails on the third")
+    # Its web is held up there, and only there.
+    third.sh("mkdir -p /run/systemd/system/slipway-web@.service.d")
+    third.sh(
+        "printf '[Service]\\nExecStartPre=/bin/false\\n'"
+        " >/run/systemd/system/slipway-web@.service.d/held-up.conf; systemctl daemon-reload"
+    )
+    try:
+        with three.load("a rolling release that fails on the third server") as load:
+            ended = three.vps("release")
+    finally:
+        third.sh("rm -r /run/systemd/system/slipway-web@.service.d; systemctl daemon-reload")
+    assert ended.returncode == 1, ended.stdout
+    assert "failed: third: " in ended.stderr
+    assert_none_failed(load)
+    assert commits(three) == before
+    assert all(one["out"] == [] for one in three.status().values())
+
+
+def test_a_migration_that_fails_is_seen_before_any_server_is_touched(three: Fleet) -> None:
+    before = commits(three)
+    three.clone.commit("broken", broken_revision())
+    with three.load("a rolling release whose migration fails") as load:
+        ended = three.vps("release")
+    three.clone.git("reset", "--quiet", "--hard", "HEAD~1")
+    assert ended.returncode == 1
+    assert "division by zero" in ended.stdout + ended.stderr
+    assert "balancer" not in ended.stdout
+    assert_none_failed(load)
+    assert commits(three) == before
+
+
+def test_a_reboot_of_one_fails_at_most_what_was_under_way_on_it(three: Fleet) -> None:
+    with three.load("a reboot of one of three servers") as load:
+        third = three.servers[-1]
+        rebooted = threading.Thread(target=third.reboot)
+        rebooted.start()
+        while rebooted.is_alive():
+            load.wait_for_more(20)
+        rebooted.join()
+        until(lambda: three.status()["third"]["health"] == "healthy", seconds=60)
+        load.wait_for_more(200)
+    # 16 clients, a third of whose requests are on it: those in flight, once.
+    assert len(failed(load.outcomes)) <= 6
+
+
+def test_status_of_three_servers_is_there_in_a_moment(three: Fleet) -> None:
+    start = time.monotonic()
+    ended = three.vps("status")
+    seconds = time.monotonic() - start
+    assert ended.returncode == 0, ended.stdout
+    assert re.search(r"^front .* healthy .* % free .* days$", ended.stdout, re.M), ended.stdout
+    FIGURES.append(f"status of three servers: {seconds:.1f} s")
+
+
+def test_a_canary_goes_first_and_is_followed(three: Fleet) -> None:
+    version = three.clone.commit("canary")
+    with three.load("a canary, then the others") as load:
+        said = three.ok("release", "--canary", "3s")
+    assert "The others follow in 3 s" in said
+    assert_none_failed(load)
+    assert set(commits(three).values()) == {version}
+
+
+def test_a_server_that_is_out_gets_no_requests_and_stops_a_release(three: Fleet) -> None:
+    three.ok("balance", "out", "third")
+    try:
+        third = three.servers[-1]
+        asked = "wc -l </var/log/nginx/access.log"
+        with three.load("one of three is out of the balancer", pause=PAUSE) as load:
+            before = third.sh(asked)
+            load.wait_for_more(100)
+            assert third.sh(asked) == before
+        assert_none_failed(load)
+        refused = three.vps("release")
+        assert (refused.returncode, "third: out of the balancer" in refused.stderr) == (1, True)
+    finally:
+        three.ok("balance", "in", "third")
+
+
+def test_a_push_to_one_of_several_is_refused_and_says_what_to_do(three: Fleet) -> None:
+    url = f"deploy@{three.front.address}:/srv/slipway/repository.git"
+    pushed = three.clone.git("push", url, "main", check=False, GIT_SSH_COMMAND=three.git_ssh)
+    assert pushed.returncode == 1
+    assert "python -m deploy vps release" in pushed.stderr
