@@ -65,4 +65,5 @@ def _smoke(host: Host, url: str, release: Path, *more: str, token: str = "") -> 
         said = host.runner.run(command, given=token.encode(), env=environment)
     except CommandFailed as failure:
         raise Failed(f"the smoke test of {url} failed:\n{failure.said}") from None
-    progress.detail(said)
+    passed = sum(line.split()[1:2] == ["ok"] for line in said.splitlines())
+    progress.detail(f"{passed} checks passed")

@@ -4,7 +4,7 @@ balancer which servers get no requests. No reload: that would break off kept con
 from pathlib import Path
 
 from deploy.shell import Failed
-from deploy.vps.host import layout
+from deploy.vps.host import layout, releases, units
 from deploy.vps.host.layout import COLOURS, Host, Layout
 
 GREEN = "green"
@@ -22,16 +22,21 @@ def other(name: str) -> str:
 
 def serving(host: Host) -> Path | None:
     """The release that serves; on a server without web, the one that works. None before the
-    first."""
+    first, which may have been broken off."""
     found = host.layout
-    link = found.colour(colour(found)) if host.server.has("web") else found.workers
-    return layout.target(link)
-
-
-def idle(found: Layout) -> str:
-    """The colour that the next release goes to: the first goes to the one that would serve."""
+    if not host.server.has("web"):
+        return layout.target(found.workers)
     now = colour(found)
-    return other(now) if found.colour(now).is_symlink() else now
+    release = layout.target(found.colour(now))
+    if release is None or release.name in releases.history(found):
+        return release
+    return release if units.runs(host, units.web(now)) else None
+
+
+def idle(host: Host) -> str:
+    """The colour that the next release goes to: the first goes to the one that would serve."""
+    now = colour(host.layout)
+    return other(now) if serving(host) else now
 
 
 def switch(found: Layout, name: str) -> None:

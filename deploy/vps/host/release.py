@@ -90,7 +90,7 @@ def migrate(host: Host, folder: Path) -> None:
     progress.step("back up the database")
     progress.detail(backups.make(host, folder, "migrate"))
     progress.step(f"migrate: {', '.join(pending)}")
-    colour = edge.idle(host.layout)
+    colour = edge.idle(host)
     turn.assign(host, colour, folder)
     progress.detail(units.migrate(host, colour))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.shell import Failed, uninterrupted
-from deploy.vps.host import checks, edge, layout, progress, releases, units
+from deploy.vps.host import checks, edge, layout, progress, units
 from deploy.vps.host.layout import Host
 
 # Seconds from the switch until the other colour may be stopped. A request whose body was still
@@ -30,7 +30,7 @@ def turn(host: Host, release: Path, *, quick: bool = False) -> Turned | None:
     if edge.serving(host) == release and units.runs_since(host, units.web(now), found.colour(now)):
         progress.detail(f"{release.name} serves already, as {now}")
         return None
-    colour = edge.idle(found)
+    colour = edge.idle(host)
     turned = Turned(colour, now, found.env_current.resolve())
     try:
         start(host, colour, release)
@@ -134,7 +134,3 @@ def served(host: Host) -> str:
         if runs
         else (f"{release.name} should serve, as {colour}, and does not run: slipway logs web")
     )
-
-
-def remember(host: Host, release: Path) -> None:
-    releases.remember(host.layout, release.name)

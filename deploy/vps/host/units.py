@@ -60,11 +60,16 @@ def runs_since(host: Host, unit: str, link: Path) -> bool:
 
 
 def last_words(host: Host, unit: str, since: float | None = None) -> str:
-    """For a message, which must come though this fails. `since` is in seconds of the epoch."""
-    words = ["--unit", unit, "--no-pager", "--output=cat", f"--lines={LINES}"]
+    """What it said, and systemd of it, for a message, which must come though this fails. `since`
+    is in seconds of the epoch."""
+    return _journal(host, since, "--unit", unit)
+
+
+def _journal(host: Host, since: float | None, *match: str) -> str:
+    words = ["--no-pager", "--quiet", "--output=cat", f"--lines={LINES}"]
     words += [f"--since=@{since:.0f}"] if since else []
     try:
-        return host.runner.run(["journalctl", *words]).strip()
+        return host.runner.run(["journalctl", *words, *match]).strip()
     except Failed as failure:
         return f"(its log cannot be read: {failure})"
 
@@ -87,4 +92,4 @@ def migrate(host: Host, colour: str) -> str:
     except CommandFailed as failure:
         said = last_words(host, unit, since)
         raise Failed(f"the migration failed. It said last:\n{said or failure.said}") from None
-    return last_words(host, unit, since)
+    return _journal(host, since, f"_SYSTEMD_UNIT={unit}")
