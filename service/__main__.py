@@ -80,10 +80,15 @@ def migrate(arguments: argparse.Namespace) -> int:
 
 def settings(arguments: argparse.Namespace) -> None:
     """check the environment alone: what is wrong with it, all at once"""
-    from service import doctor
     from service.settings import Settings
 
-    doctor.show(Settings.load(arguments.dotenv), arguments.json)
+    found = Settings.load(arguments.dotenv)
+    if not arguments.json:
+        print(f"The environment is valid: {len(Settings.model_fields)} variables.")
+        return
+    from service import doctor  # which looks at all the rest too
+
+    doctor.show(found)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

@@ -53,14 +53,14 @@ def examine(settings: Settings, forwarded_for: str, peer: str) -> dict[str, Any]
     }
 
 
-def show(settings: Settings, as_json: bool) -> None:
-    """The variables alone: nothing is asked of what they point to."""
+def show(settings: Settings) -> None:
+    """Print the variables alone, for a machine: nothing is asked of what they point to."""
     fields = {variable(*each): each[1] for each in Settings.model_fields.items()}
     found = {
         name: {**about, "secret": is_secret(fields[name])}
         for name, about in _settings(settings).items()
     }
-    print(json.dumps(found) if as_json else f"The environment is valid: {len(found)} variables.")
+    print(json.dumps(found))
 
 
 def _settings(settings: Settings) -> dict[str, Finding]:

@@ -50,8 +50,8 @@ def look(host: Host, *also: Path) -> None:
     """Finish what a release that was broken off has left."""
     if (serves := edge.serving(host)) is None:
         return
-    if host.server.has("worker") and layout.target(host.layout.workers) != serves:
-        progress.step(f"{serves.name} was not released to its end: finish that")
+    if host.server.has("worker") and not workers.run(host, serves):
+        progress.step(f"worker and scheduler do not run {serves.name}, which serves: finish that")
         workers.replace(host, serves)
     settle(host, serves, *also)
 

@@ -12,14 +12,13 @@ LOOKS = 10
 
 def replace(host: Host, release: Path) -> Path | None:
     """Have them run this release. The one before is returned. Raises Failed: it is back then."""
-    link = host.layout.workers
-    before = layout.target(link)
-    if before == release and all(units.runs_since(host, each, link) for each in units.WORKERS):
+    before = layout.target(host.layout.workers)
+    if run(host, release):
         progress.detail(f"worker and scheduler run {release.name} already")
         return before
     progress.step("replace worker and scheduler")
     try:
-        layout.link(link, release)
+        layout.link(host.layout.workers, release)
         host.runner.run(units.as_root("workers", "restart"))
         _wait(host)
     except (Failed, KeyboardInterrupt):
@@ -29,15 +28,21 @@ def replace(host: Host, release: Path) -> Path | None:
     return before
 
 
+def run(host: Host, release: Path) -> bool:
+    """Whether they are of this release."""
+    link = host.layout.workers
+    if layout.target(link) != release:
+        return False
+    return all(units.runs_since(host, each, link) for each in units.WORKERS)
+
+
 def back(host: Host, before: Path | None) -> None:
     """Have them run what they did; without that they stop."""
     if before is None:
         host.layout.workers.unlink(missing_ok=True)
         host.runner.quietly(units.as_root("workers", "stop"))
         return
-    if layout.target(host.layout.workers) == before and all(
-        units.runs_since(host, each, host.layout.workers) for each in units.WORKERS
-    ):
+    if run(host, before):
         return
     progress.step(f"worker and scheduler back to {before.name}")
     layout.link(host.layout.workers, before)
