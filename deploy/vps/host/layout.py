@@ -161,6 +161,7 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w") as file:
+        os.fchown(descriptor, -1, path.parent.stat().st_gid)  # slipway may read its variables
         os.fchmod(descriptor, mode)
         file.write(text)
         file.flush()
