@@ -79,6 +79,7 @@ class Service:
     client: str | None = None  # our address, as it must see it
     verified: bool = True  # its certificate; not for the check of a host by itself
     web_only: bool = False  # worker and scheduler may be older, or not there yet
+    at: str | None = None  # the address to ask, whatever the host's name stands for
     ours: str = ""  # the addresses of both ends
     theirs: str = ""
     begun: dict[str, Any] | None = None  # what POST /smoke said
@@ -114,6 +115,13 @@ class Service:
             connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
+        found = self._named()
+        if self.at:
+            where = (self.at, self.port)
+            found._create_connection = lambda _, *rest: socket.create_connection(where, *rest)  # type: ignore[attr-defined]
+        return found
+
+    def _named(self) -> http.client.HTTPConnection:
         if self.scheme == "http":
             return http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
         context = ssl.create_default_context()
@@ -248,7 +256,7 @@ def redirect(service: Service) -> None:
     """Nothing is served in the clear where TLS is: redirected, or not answered at all."""
     if service.scheme == "http" or service.port != 443:
         raise Skipped("https is not at its usual port" if service.scheme == "https" else "no TLS")
-    plain = Service("http", service.host, 80)
+    plain = Service("http", service.host, 80, at=service.at)
     try:
         answer = plain.ask("/openapi.json")
     except Wrong:
@@ -446,6 +454,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--insecure", action="store_true", help="accept any certificate: of a host by itself"
     )
     parser.add_argument(
+        "--at", metavar="ADDRESS", type=ipaddress.ip_address, help="ask this server for the host"
+    )
+    parser.add_argument(
         "--token-file",
         metavar="FILE",
         type=Path,
@@ -477,6 +488,7 @@ def service_of(found: argparse.Namespace, token: str | None) -> Service:
         client=found.client and str(found.client),
         verified=not found.insecure,
         web_only=found.web_only,
+        at=found.at and str(found.at),
     )
 
 

@@ -57,7 +57,7 @@ def jobs(arguments: argparse.Namespace) -> int:
         return _failed("jobs", f"the database said: {error.orig}")
 
 
-def migrate(_: argparse.Namespace) -> int:
+def migrate(arguments: argparse.Namespace) -> int:
     """bring the database's schema up to the code"""
     from sqlalchemy.exc import DBAPIError
 
@@ -67,12 +67,28 @@ def migrate(_: argparse.Namespace) -> int:
     settings = Settings.load()
     logs.configure(settings)
     try:
-        migrations.migrate(settings)
+        if arguments.pending:
+            print("".join(f"{each}\n" for each in migrations.pending(settings)), end="")
+        else:
+            migrations.migrate(settings)
     except migrations.MigrationError as error:
         return _failed("migrate", str(error))
     except DBAPIError as error:
         return _failed("migrate", f"the database said: {error.orig}")
     return 0
+
+
+def settings(arguments: argparse.Namespace) -> None:
+    """check the environment alone: what is wrong with it, all at once"""
+    from service.settings import Settings
+
+    found = Settings.load(arguments.dotenv)
+    if not arguments.json:
+        print(f"The environment is valid: {len(Settings.model_fields)} variables.")
+        return
+    from service import doctor  # which looks at all the rest too
+
+    doctor.show(found)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -189,8 +205,16 @@ def parser() -> argparse.ArgumentParser:
     add(worker).add_argument(
         "--queues", type=_queues, metavar="LIST", help="take from these only, in this order"
     )
-    for command in (scheduler, migrate, seed):
+    for command in (scheduler, seed):
         add(command)
+    add(migrate).add_argument(
+        "--pending", action="store_true", help="only print the revisions that it would run"
+    )
+    checked = add(settings)
+    checked.add_argument("--json", action="store_true", help="what is in force, for machines")
+    checked.add_argument(
+        "--dotenv", metavar="FILE", type=Path, default=ROOT / ".env", help="instead of .env"
+    )
     add(dev).add_argument(
         "command_beside",
         metavar="COMMAND …",

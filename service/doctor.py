@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from service import budget, edge, limits, migrations, server
 from service.engine import make_engine
 from service.redis import make_client
-from service.settings import Settings, origin, variable
+from service.settings import Settings, is_secret, origin, variable
 from service.variables import Rate, redacted
 
 Finding = dict[str, Any]
@@ -51,6 +51,16 @@ def examine(settings: Settings, forwarded_for: str, peer: str) -> dict[str, Any]
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in ("flask", "gunicorn", "sqlalchemy")},
     }
+
+
+def show(settings: Settings) -> None:
+    """Print the variables alone, for a machine: nothing is asked of what they point to."""
+    fields = {variable(*each): each[1] for each in Settings.model_fields.items()}
+    found = {
+        name: {**about, "secret": is_secret(fields[name])}
+        for name, about in _settings(settings).items()
+    }
+    print(json.dumps(found))
 
 
 def _settings(settings: Settings) -> dict[str, Finding]:

@@ -55,8 +55,9 @@ class Probe:
             if self._thread is not None and self._thread.is_alive():
                 return
             if time.monotonic() - self._answered_at >= FRESH:
-                self._thread = threading.Thread(target=self._run, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, daemon=True)
+                thread.start()
+                self._thread = thread  # not before: who waits for an answer joins it
 
     def answer(self, deadline: float) -> Answer:
         """The answer to what was begun; `down` if there is none by then (monotonic seconds)."""

@@ -88,6 +88,19 @@ def inspect(settings: Settings) -> tuple[str | None, State]:
         return revision(connection), state(connection)
 
 
+def pending(settings: Settings) -> list[str]:
+    """The revisions that `migrate` would run, in their order. Raises OperationalError."""
+    found, state = inspect(settings)
+    if state != "behind":
+        return []
+    from alembic.config import Config  # costs 0.3 s, which only a migration needs to pay
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(Config(toml_file=ROOT / "pyproject.toml"))
+    each = scripts.iterate_revisions("heads", found or "base")
+    return [str(revision.revision) for revision in each][::-1]
+
+
 def migrate(settings: Settings, lock_timeout: str = LOCK_TIMEOUT) -> None:
     """Bring the schema up to the code. Safe to run from many places at once.
 

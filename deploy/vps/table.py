@@ -7,6 +7,10 @@ from typing import Any
 from deploy.shell import Failed, say
 from deploy.vps.servers import Fleet
 
+LEAST_DISK = 0.1  # of it, that is to be free
+LEAST_DAYS = 14  # of a certificate; certbot renews when 30 are left
+LEAST_DISK = 0.1  # of it, that is to be free
+LEAST_DAYS = 14  # of a certificate; certbot renews when 30 are left
 HEAD = "server", "roles", "release", "commit", "since", "health", "queue", "disk", "certificate"
 
 
@@ -21,9 +25,14 @@ def show(fleet: Fleet, found: Mapping[str, Any], *, as_json: bool) -> int:
         for line in aligned([HEAD, *rows]):
             say(line)
         for name, one in found.items():
-            for line in [str(one)] if _failed(one) else notes(name, one):
+            lines = [str(one)] if _failed(one) else [f"{name}: {each}" for each in _said(one)]
+            for line in lines:
                 say(line)
-    return int(any(_failed(one) or one.get("problems") for one in found.values()))
+    return int(any(_failed(one) or problems(one) for one in found.values()))
+
+
+def _said(one: Mapping[str, Any]) -> list[str]:
+    return [*problems(one), *notes(one)]
 
 
 def _failed(one: object) -> bool:
@@ -33,22 +42,51 @@ def _failed(one: object) -> bool:
 def _row(name: str, roles: str, one: Any) -> Sequence[str]:
     if _failed(one):
         return name, roles, "?", "?", "?", "unreachable", "?", "?", "?"
+    disk = one["disk"]
     return (
         name,
         roles,
-        (one.get("release") or "-") + (f" {one['colour']}" if one.get("colour") else ""),
-        (one.get("commit") or "-")[:12],
-        _ago(one.get("age")),
-        one.get("health") or "-",
-        str(one.get("queue") if one.get("queue") is not None else "-"),
-        f"{one['disk_free_percent']:.0f} % free" if "disk_free_percent" in one else "-",
-        f"{one['certificate_days']} days" if one.get("certificate_days") is not None else "-",
+        " ".join(filter(None, (one["release"], one["colour"]))) or "-",
+        (one["commit"] or "-")[:12],
+        _ago(one["age"]),
+        one["health"] or "-",
+        "-" if one["queue"] is None else str(one["queue"]),
+        f"{100 * disk['free'] / disk['total']:.0f} % free",
+        "-" if one["certificate_days"] is None else f"{one['certificate_days']} days",
     )
 
 
-def notes(name: str, one: Mapping[str, Any]) -> list[str]:
-    """What is out of the ordinary."""
-    return [f"{name}: {each}" for each in (*one.get("problems", []), *one.get("notes", []))]
+def problems(one: Mapping[str, Any]) -> list[str]:
+    """What somebody has to do something about."""
+    found = []
+    if one["health"] not in (None, "healthy"):
+        found.append(f"is {one['health']}: GET /health says of what")
+    if one["release"]:
+        web = f"web@{one['colour']}"
+        found += [
+            f"{unit} is {state}: vps logs"
+            for unit, state in one["units"].items()
+            if state != "active" and (unit == web or not unit.startswith("web@"))
+        ]
+    if one["disk"]["free"] < LEAST_DISK * one["disk"]["total"]:
+        found.append(f"has {one['disk']['free'] >> 20} MiB of disk left")
+    if (days := one["certificate_days"]) is not None and days < LEAST_DAYS:
+        found.append(f"its certificate ends in {days} days")
+    return found
+
+
+def notes(one: Mapping[str, Any]) -> list[str]:
+    """What somebody has done, and may have forgotten."""
+    found = []
+    if one["maintenance"]:
+        found.append("maintenance is on: everybody gets a 503")
+    if one["out"]:
+        found.append(f"the balancer gives no requests to {', '.join(one['out'])}")
+    if lock := one["locked"]:
+        found.append(f"releases are locked by {lock['who']} at {lock['since']}: {lock['why']}")
+    if one["running"]:
+        found.append(one["running"])
+    return found
 
 
 def _ago(seconds: float | None) -> str:

@@ -173,10 +173,34 @@ def test_a_variable_that_is_none_is_refused(servers: Servers, tmp_path: Path, pa
     assert servers.asked() == []
 
 
+BAD = {
+    "health": "degraded",
+    "units": {"web@blue": "inactive", "web@green": "active", "worker": "failed"},
+    "disk": {"free": 512 << 20, "total": 10 << 30},
+    "certificate_days": 3,
+    "maintenance": True,
+    "out": ["web1"],
+    "locked": {"who": "alice", "since": "12:00", "why": "moving"},
+    "running": "release by bob runs since 12:00",
+}
+
+
+BAD = {
+    "health": "degraded",
+    "units": {"web@blue": "inactive", "web@green": "active", "worker": "failed"},
+    "disk": {"free": 512 << 20, "total": 10 << 30},
+    "certificate_days": 3,
+    "maintenance": True,
+    "out": ["web1"],
+    "locked": {"who": "alice", "since": "12:00", "why": "moving"},
+    "running": "release by bob runs since 12:00",
+}
+
+
 def test_status_is_a_table(
     servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    servers.answer("web2", "status", out={**HEALTHY, "problems": ["the worker does not run"]})
+    servers.answer("web2", "status", out={**HEALTHY, **BAD})
     servers.answer("front", "status", code=255, err="ssh: connect: Connection refused\n")
     assert vps(tmp_path, THREE, "status") == 1
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
@@ -190,12 +214,19 @@ def test_status_is_a_table(
         "2 h ago",
         "healthy",
         "3",
-        "61 % free",
+        "60 % free",
         "60 days",
     ]
     assert cells[4:] == [
         ["front: front is there, but nothing listens on its port 22: is it SSH's?"],
-        ["web2: the worker does not run"],
+        ["web2: is degraded: GET /health says of what"],
+        ["web2: worker is failed: vps logs"],
+        ["web2: has 512 MiB of disk left"],
+        ["web2: its certificate ends in 3 days"],
+        ["web2: maintenance is on: everybody gets a 503"],
+        ["web2: the balancer gives no requests to web1"],
+        ["web2: releases are locked by alice at 12:00: moving"],
+        ["web2: release by bob runs since 12:00"],
     ]
 
 

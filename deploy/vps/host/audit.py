@@ -1,0 +1,57 @@
+"""The log of what was changed on a server, by whom, and what came of it: log.jsonl."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from deploy.shell import CommandFailed, Failed, uninterrupted
+from deploy.vps.host.layout import Layout
+from deploy.vps.host.lock import now
+
+
+@contextmanager
+def logged(found: Layout, who: str, what: str, release: str | None = None) -> Iterator[None]:
+    """A line when it begins, and one when it ends, whatever comes of it."""
+    about = {"who": who, "what": what, "release": release}
+    append(found, about, "begun", 0)
+    start, result = time.monotonic(), "broken off"
+    try:
+        yield
+        result = "ok"
+    except Failed as failure:
+        result = cause(failure)
+        raise
+    finally:
+        with uninterrupted(), suppress(OSError):
+            append(found, about, result, time.monotonic() - start)
+
+
+def append(found: Layout, about: dict[str, Any], result: str, seconds: float) -> None:
+    line = {"at": now(), **about, "result": result, "seconds": round(seconds, 1)}
+    descriptor = os.open(found.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, json.dumps(line).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def entries(text: str) -> list[dict[str, Any]]:
+    """The lines of the log. One that says `begun` is left out if the one of its end follows."""
+    found: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        with suppress(ValueError):  # torn: the disk was full, or the power was cut
+            entry = json.loads(line)
+            if found and found[-1]["result"] == "begun" and entry["result"] != "begun":
+                found.pop()
+            found.append(entry)
+    return found
+
+
+def cause(failure: Failed) -> str:
+    """In one line: what a command said last, or what we say first."""
+    if isinstance(failure, CommandFailed) and failure.said:
+        return failure.said.splitlines()[-1].strip()
+    return str(failure).splitlines()[0]

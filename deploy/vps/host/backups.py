@@ -1,0 +1,140 @@
+"""Back-ups of the database: a dump, and beside it what was in it, counted in its own snapshot."""
+
+import json
+import re
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.shell import CommandFailed, Failed
+from deploy.vps.host import layout, postgres
+from deploy.vps.host.layout import Host, Layout
+
+REASON = re.compile(r"[a-z0-9-]{1,30}")
+FEWEST = 3  # that stay, however old
+_NAME = re.compile(r"(\d{8}T\d{6}Z)-[a-z0-9-]+")
+_ROOM = 64 * 2**20  # bytes that stay free
+
+
+@dataclass(frozen=True)
+class About:
+    """What a dump has in it."""
+
+    revision: str | None
+    counts: dict[str, int]  # rows of each table
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A dump with its description."""
+
+    name: str
+    dump: Path
+    about: About
+
+    @property
+    def at(self) -> datetime:
+        return datetime.strptime(self.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+    def line(self) -> str:
+        about, rows = self.about, sum(self.about.counts.values())
+        size = f"{about.bytes / 2**20:.1f} MiB"
+        return f"{self.name}  {size}, {rows} rows, revision {about.revision or 'none'}"
+
+
+def make(host: Host, release: Path | None, reason: str) -> str:
+    """Dump the database that a release uses, or the next one would; a line about it. Raises
+    Failed."""
+    if not REASON.fullmatch(reason):
+        raise Failed(f"{reason!r} is no reason: small letters, digits and hyphens, 30 at most")
+    told = postgres.of(release / ".env" if release else host.layout.env_current)
+    folder, name = host.layout.backups, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{reason}"
+    _check_room(folder, max(every(host.layout), key=lambda each: each.name, default=None))
+    part, start = folder / f".{name}.part", time.monotonic()
+    try:
+        with postgres.session(told) as session:
+            session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;")
+            snapshot = session.ask("SELECT pg_export_snapshot();")[0][0]
+            revision = session.ask(postgres.REVISION)[0][0] or None
+            counts = postgres.counts(session.ask(postgres.COUNTS))
+            try:
+                host.runner.run(
+                    postgres.dump(part, snapshot),
+                    env=postgres.environment(told),
+                    timeout=6 * 3600,
+                )
+            except CommandFailed as failure:
+                raise postgres.explained(failure) from None
+        about = About(revision, counts, part.stat().st_size, round(time.monotonic() - start, 1))
+        layout.write(folder / f"{name}.json", json.dumps(asdict(about), indent=2) + "\n", 0o600)
+        part.chmod(0o600)
+        part.replace(folder / f"{name}.dump")
+        layout.sync(folder)
+    finally:
+        part.unlink(missing_ok=True)
+    return Backup(name, folder / f"{name}.dump", about).line()
+
+
+def _check_room(folder: Path, last: Backup | None) -> None:
+    needed = _ROOM + (2 * last.about.bytes if last else 0)
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise Failed(
+            f"the disk is full: {folder} has {free >> 20} MiB free, and a back-up needs"
+            f" {needed >> 20} MiB"
+        )
+
+
+def copy(host: Host) -> None:
+    """The newest one to where another machine keeps them, if provision said so. Raises Failed."""
+    if (where := host.server.copy_to) is None or not (found := every(host.layout)):
+        return
+    files = [str(found[-1].dump), str(found[-1].dump.with_suffix(".json"))]
+    try:
+        host.runner.run(["scp", "-B", "-q", "-p", *files, where], timeout=6 * 3600)
+    except CommandFailed as failure:
+        raise Failed(
+            f"the back-up is here, and was not copied to {where}: {failure.said}"
+        ) from None
+
+
+def prune(host: Host, now: datetime | None = None) -> list[str]:
+    """Remove what is older than the days that it is kept for, and what was left half made."""
+    found = every(host.layout)
+    for part in host.layout.backups.glob(".*.part"):
+        part.unlink()
+    now = now or datetime.now(UTC)
+    old = [each for each in found[:-FEWEST] if (now - each.at).days >= host.server.keep_days]
+    for each in old:
+        each.dump.unlink()
+        each.dump.with_suffix(".json").unlink()
+    return [each.name for each in old]
+
+
+def every(found: Layout) -> list[Backup]:
+    """Those that are whole, oldest first."""
+    backups = []
+    for dump in sorted(found.backups.glob("*.dump")):
+        try:
+            about = About(**json.loads(dump.with_suffix(".json").read_text()))
+        except (OSError, ValueError, TypeError):
+            continue
+        if _NAME.fullmatch(dump.stem):
+            backups.append(Backup(dump.stem, dump, about))
+    return backups
+
+
+def find(found: Layout, name: str) -> Backup:
+    """The one of that name, or the newest for `latest`. Raises Failed, with those that there
+    are."""
+    there = every(found)
+    if name == "latest" and there:
+        return there[-1]
+    for each in there:
+        if each.name == name.removesuffix(".dump"):
+            return each
+    lines = "\n  ".join(["", *(each.line() for each in there)]) or " none"
+    raise Failed(f"there is no back-up {name!r} in {found.backups}; there are:{lines}")

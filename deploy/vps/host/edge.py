@@ -1,0 +1,77 @@
+"""The flags that nginx looks for at each request: which colour serves, maintenance, and on the
+balancer which servers get no requests. No reload: that would break off kept connections."""
+
+from pathlib import Path
+
+from deploy.shell import Failed
+from deploy.vps.host import layout, releases, units
+from deploy.vps.host.layout import COLOURS, Host, Layout
+
+GREEN = "green"
+MAINTENANCE = "maintenance"
+
+
+def colour(found: Layout) -> str:
+    """The colour that serves, or that would."""
+    return GREEN if (found.edge / GREEN).exists() else "blue"
+
+
+def other(name: str) -> str:
+    return COLOURS[1 - COLOURS.index(name)]
+
+
+def serving(host: Host) -> Path | None:
+    """The release that serves; on a server without web, the one that works. None before the
+    first, which may have been broken off."""
+    found = host.layout
+    if not host.server.has("web"):
+        return layout.target(found.workers)
+    now = colour(found)
+    release = layout.target(found.colour(now))
+    if release is None or release.name in releases.history(found):
+        return release
+    return release if units.runs(host, units.web(now)) else None
+
+
+def idle(host: Host) -> str:
+    """The colour that the next release goes to: the first goes to the one that would serve."""
+    now = colour(host.layout)
+    return other(now) if serving(host) else now
+
+
+def switch(found: Layout, name: str) -> None:
+    """From the next request on this colour serves."""
+    put(found, GREEN, wanted=name == GREEN)
+
+
+def put(found: Layout, flag: str, *, wanted: bool) -> None:
+    path = found.edge / flag
+    if wanted:
+        path.touch(0o644)
+    else:
+        path.unlink(missing_ok=True)
+    layout.sync(found.edge)
+
+
+def maintenance(found: Layout) -> bool:
+    return (found.edge / MAINTENANCE).exists()
+
+
+def balance(host: Host, server: str, *, wanted: bool) -> None:
+    """Give a server requests, or none. Raises Failed where there is no balancer."""
+    if not host.server.has("balancer"):
+        raise Failed(f"{host.server.server} is no balancer: `slipway balance` is for that")
+    if server not in host.server.web_servers:
+        there = ", ".join(host.server.web_servers)
+        raise Failed(f"the balancer has no server {server!r}; it has {there}")
+    rest = set(host.server.web_servers) - set(out(host.layout)) - {server}
+    if not wanted and not rest:
+        raise Failed(
+            f"{server} is the last one that gets requests: `slipway maintenance on` says no to all"
+        )
+    put(host.layout, f"out-{server}", wanted=not wanted)
+
+
+def out(found: Layout) -> list[str]:
+    """The servers that get no requests."""
+    return sorted(each.name.removeprefix("out-") for each in found.edge.glob("out-*"))

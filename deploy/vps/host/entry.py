@@ -1,0 +1,104 @@
+"""`slipway VERB` as it is installed: finds the code that is to do it, and becomes that.
+
+A release is made by the program of its own commit; everything else is done by that of the release
+that serves, or by this one as long as there is none.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from deploy.shell import Failed, finish_commands, say
+from deploy.vps.host import audit, edge, export, layout, lock, progress, receive, surroundings
+from deploy.vps.host.layout import Host, Layout
+
+OURS = Path(__file__).resolve().parents[3]
+OBTAIN = ("release", "prepare", "receive")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """2 for usage, 1 for a failure; else this process goes on as another program."""
+    os.umask(0o022)
+    found = Layout()
+    try:
+        if not arguments or arguments[0] not in OBTAIN:
+            become(_code(found), list(arguments))
+        host = Host(layout.read_server(found.settings), found)
+        obtained = obtain(host, arguments[0], arguments[1:])
+        if obtained is None:
+            return 0
+        become(host.layout.releases / obtained[1], list(obtained))
+    except Failed as failure:
+        say(f"failed: {failure}", sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def obtain(host: Host, verb: str, arguments: Sequence[str]) -> tuple[str, ...] | None:
+    """What to call of a release that was unpacked; None if there is nothing to do. Raises
+    Failed; nothing has been touched then."""
+    said, rest = parser(verb).parse_known_args(arguments)
+    finish_commands()
+    progress.speak_json(said.json)
+    ref: str | None
+    if verb == "receive":
+        ref, verb = receive.pushed(sys.stdin.read(), host.server), "release"
+        if ref is None:
+            return None
+    else:
+        ref = said.ref
+    who, git = surroundings.who(said.who), surroundings.variables()
+    lock.check_lock(host.layout)
+    descriptor = lock.take(host.layout, who, f"{verb} {ref}", said.token)
+    try:
+        if not said.pushed:
+            export.fetch(host, git)
+        commit = export.resolve(host, ref, git)
+        export.check_room(host, commit, git)
+        folder = export.unpack(host, commit, git)
+    except Failed as failure:
+        about = {"who": who, "what": verb, "release": ref}
+        audit.append(host.layout, about, audit.cause(failure), 0)
+        raise
+    lock.pass_on(descriptor)
+    more = ["--json"] if said.json else []
+    more += ["--token", said.token] if said.token else []
+    return (verb, folder.name, "--who", who, *more, *rest)
+
+
+def parser(verb: str) -> argparse.ArgumentParser:
+    """Only what is needed here: the rest is for the program of the release."""
+    found = argparse.ArgumentParser(prog=f"slipway {verb}", add_help=False, allow_abbrev=False)
+    if verb != "receive":
+        found.add_argument("ref", metavar="REF")
+    found.add_argument("--who")
+    found.add_argument("--token")
+    found.add_argument("--json", action="store_true")
+    found.set_defaults(pushed=verb == "receive")
+    return found
+
+
+def _code(found: Layout) -> Path:
+    """The folder with the program of what serves. Without a server.json, or before the first
+    release, it is this one."""
+    try:
+        serves = edge.serving(Host(layout.read_server(found.settings), found))
+    except Failed:
+        return OURS
+    return serves if serves and (serves / "deploy/vps/host/__main__.py").is_file() else OURS
+
+
+def become(code: Path, arguments: list[str]) -> NoReturn:
+    surroundings.forget()
+    given = surroundings.variables() | {"PYTHONPATH": str(code)}
+    # -P: a folder `deploy` where we were called from is not ours.
+    command = [sys.executable, "-P", "-m", "deploy.vps.host", *arguments]
+    os.execve(sys.executable, command, given)  # noqa: S606
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

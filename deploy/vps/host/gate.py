@@ -1,0 +1,34 @@
+"""What a key of CI may do here: sshd runs `slipway ssh` for it, whatever it asks for."""
+
+import shlex
+
+from deploy.shell import Failed
+from deploy.vps.host.layout import PROGRAM, Layout
+
+VERBS = (
+    *("release", "prepare", "migrate", "turn", "workers", "settle", "discard", "rollback"),
+    *("status", "hold", "balance"),
+)
+
+
+def allowed(asked: str | None, found: Layout) -> list[str]:
+    """The command to execute, without a shell. Raises Failed for all that is not known to be
+    harmless."""
+    if not asked:
+        raise Failed(f"this key opens no shell. It may push, and call: slipway {'|'.join(VERBS)}")
+    try:
+        words = shlex.split(asked)
+    except ValueError:
+        words = []
+    if words[:2] == ["git", "receive-pack"]:
+        words = ["git-receive-pack", *words[2:]]
+    if words in [["git-receive-pack", path] for path in _spellings(found)]:
+        return ["git-receive-pack", str(found.repository)]
+    if words[:1] in (["slipway"], [PROGRAM]) and words[1:2] and words[1] in VERBS:
+        return [PROGRAM, *words[1:]]
+    raise Failed(f"this key may not do that: {asked[:200]!r}")
+
+
+def _spellings(found: Layout) -> tuple[str, ...]:
+    """Of the repository: as an ssh:// URL has it, and as scp would."""
+    return (str(found.repository), f"{found.repository}/")

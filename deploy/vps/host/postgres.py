@@ -1,0 +1,162 @@
+"""PostgreSQL's own programs: how they are told where the database is, and asked. A password goes
+by the environment, never by the command line, which everybody on the machine can read."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from deploy.shell import CommandFailed, Failed
+from deploy.vps.host import envfile, surroundings
+from deploy.vps.host.layout import Host
+
+CONNECT_TIMEOUT = 5  # seconds
+# What libpq reads of a URL's query; the rest (application_name …) is not needed here.
+_QUERY = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "channel_binding": "PGCHANNELBINDING",
+}
+# A table's name and how many rows it has, of each table.
+COUNTS = (
+    "SELECT format('SELECT %L, count(*) FROM %I.%I', c.oid::regclass, n.nspname, c.relname)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+    " AND n.nspname NOT LIKE 'pg\\_toast%' ORDER BY 1 \\gexec"
+)
+REVISION = (
+    "SELECT CASE WHEN to_regclass('alembic_version') IS NULL THEN 'SELECT NULL'"
+    " ELSE 'SELECT version_num FROM alembic_version' END \\gexec"
+)
+
+
+def connection(url: str) -> dict[str, str]:
+    """libpq's variables for a URL in any of the spellings that the service takes. Raises
+    Failed, without the URL: it holds a password."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise Failed("DATABASE_URL is no URL") from None
+    if parts.scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise Failed("DATABASE_URL does not begin with postgresql://")
+    found = {
+        "PGHOST": unquote(parts.hostname or ""),
+        "PGPORT": str(port or ""),
+        "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": unquote(parts.path.strip("/")),
+    }
+    found |= {_QUERY[name]: text for name, text in parse_qsl(parts.query) if name in _QUERY}
+    found = {name: text for name, text in found.items() if text}
+    return found | {"PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT)}
+
+
+def of(variables: Path) -> dict[str, str]:
+    """For the database that a .env names. Raises Failed."""
+    try:
+        found = envfile.values(variables.read_text())
+        url = found.get("DATABASE_URL") or Path(found["DATABASE_URL_FILE"]).read_text()
+    except KeyError:
+        raise Failed(f"{variables} has no DATABASE_URL") from None
+    except OSError as error:
+        raise Failed(f"{error.filename} cannot be read: {error.strerror}") from None
+    return connection(url)
+
+
+def environment(told: Mapping[str, str]) -> dict[str, str]:
+    return surroundings.clean() | dict(told)
+
+
+def psql(*words: str) -> list[str]:
+    """Without anybody's .psqlrc, rows as bare text, and ended by the first error."""
+    return ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", *words]
+
+
+def dump(file: Path, snapshot: str) -> list[str]:
+    """Owners and rights are left out: it is restored as who owns the database."""
+    words = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
+    return ["pg_dump", "--no-password", *words, f"--file={file}"]
+
+
+def restore(file: Path, database: str) -> list[str]:
+    words = ["--no-owner", "--no-privileges", "--exit-on-error", f"--dbname={database}"]
+    return ["pg_restore", "--no-password", *words, str(file)]
+
+
+def explained(failure: CommandFailed) -> Failed:
+    """What PostgreSQL's programs say of the wrong version is a riddle."""
+    versions = r"server version: (\d+)[^;]*; pg_dump version: (\d+)"
+    if found := re.search(versions, failure.said):
+        return Failed(
+            f"pg_dump here is version {found[2]} and the database {found[1]}: a dump needs that"
+            f" one or newer (apt install postgresql-client-{found[1]})"
+        )
+    return failure
+
+
+class Session:
+    """A psql that is kept open: its transaction holds the snapshot while a dump is made."""
+
+    def __init__(self, running: "subprocess.Popen[str]") -> None:
+        self._running = running
+
+    def ask(self, *statements: str) -> list[list[str]]:
+        """The rows of what is asked. Raises Failed with what PostgreSQL says."""
+        said = self._running
+        assert said.stdin is not None
+        assert said.stdout is not None
+        assert said.stderr is not None
+        rows: list[list[str]] = []
+        try:
+            said.stdin.write("\n".join([*statements, "\\echo :END:", ""]))
+            said.stdin.flush()
+        except BrokenPipeError:
+            pass
+        for line in said.stdout:
+            if line == ":END:\n":
+                return rows
+            rows.append(line.rstrip("\n").split("\t"))
+        raise Failed(f"the database said: {said.stderr.read().strip()}")
+
+
+@contextmanager
+def session(told: Mapping[str, str]) -> Iterator[Session]:
+    """Raises Failed if there is no psql here."""
+    try:
+        running = subprocess.Popen(  # noqa: S603
+            psql("-w"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(told),
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise Failed("psql is not installed here: apt install postgresql-client") from None
+    with running:
+        try:
+            yield Session(running)
+        finally:
+            running.kill()
+
+
+def counts(rows: list[list[str]]) -> dict[str, int]:
+    return {name: int(number) for name, number in rows}
+
+
+def databases(host: Host, told: Mapping[str, str], prefix: str) -> list[str]:
+    """Those whose names begin so; asked in `postgres`, since ours may be gone. Raises Failed."""
+    query = f"SELECT datname FROM pg_database WHERE starts_with(datname, '{prefix}') ORDER BY 1"  # noqa: S608 (ours)
+    given = {**told, "PGDATABASE": "postgres"}
+    return host.runner.run(psql("-w", "-c", query), env=environment(given)).split()

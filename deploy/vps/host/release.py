@@ -1,0 +1,171 @@
+"""A release: which step follows which.
+
+Until the switch nothing that serves is touched; a failure after it switches back. What is known
+lies in links and flags, so a release that was broken off anywhere needs no repair: the next one
+begins by looking at them.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.shell import CommandFailed, Failed, uninterrupted
+from deploy.vps.host import (
+    audit,
+    backups,
+    checks,
+    edge,
+    environments,
+    layout,
+    progress,
+    releases,
+    turn,
+    units,
+    workers,
+)
+from deploy.vps.host.layout import Host
+
+
+def release(host: Host, folder: Path, who: str, what: str = "release") -> None:
+    """Have a release serve that was unpacked. Raises Failed, with what serves then."""
+    with told(host, folder, who, what):
+        look(host, folder)
+        with _taken_away(host, folder):
+            prepare(host, folder)
+            migrate(host, folder)
+            switch(host, folder)
+        settle(host, folder)
+
+
+def prepare_alone(host: Host, folder: Path, who: str) -> None:
+    """For who releases to several servers, step by step. Raises Failed."""
+    with told(host, folder, who, "prepare"):
+        look(host, folder)
+        with _taken_away(host, folder):
+            prepare(host, folder)
+
+
+def look(host: Host, *also: Path) -> None:
+    """Finish what a release that was broken off has left."""
+    if (serves := edge.serving(host)) is None:
+        return
+    if host.server.has("worker") and not workers.run(host, serves):
+        progress.step(f"worker and scheduler do not run {serves.name}, which serves: finish that")
+        workers.replace(host, serves)
+    settle(host, serves, *also)
+
+
+def prepare(host: Host, folder: Path) -> None:
+    """Its environment, its variables, and whether the service accepts them."""
+    variables = layout.target(folder / ".env") or layout.target(host.layout.env_current)
+    if variables is None:
+        raise Failed(
+            f"{host.layout.env_current} is not there: the variables of the service."
+            " python -m deploy vps provision writes them"
+        )
+    environments.provide(host, folder)
+    layout.link(folder / ".env", variables)
+    host.runner.run(environments.compile_release(folder))
+    progress.step("check the variables")
+    check_variables(host, folder)
+
+
+def check_variables(host: Host, folder: Path, *more: str) -> None:
+    """Raises Failed, with all that is wrong with them."""
+    try:
+        host.runner.run(units.service(folder, "settings", *more))
+    except CommandFailed as failure:
+        raise Failed(failure.said) from None
+
+
+def migrate(host: Host, folder: Path) -> None:
+    """Bring the schema up to the code, after a back-up, if it is behind."""
+    try:
+        pending = host.runner.run(units.service(folder, "migrate", "--pending")).split()
+    except CommandFailed as failure:
+        raise Failed(f"the database was not asked: {failure.said}") from None
+    if not pending:
+        return
+    progress.step("back up the database")
+    progress.detail(backups.make(host, folder, "migrate"))
+    progress.step(f"migrate: {', '.join(pending)}")
+    colour = edge.idle(host)
+    turn.assign(host, colour, folder)
+    progress.detail(units.migrate(host, colour))
+
+
+def switch(host: Host, folder: Path, *, quick: bool = False) -> None:
+    """Web and workers, and both back if one does not do."""
+    turned = turn.turn(host, folder, quick=quick) if host.server.has("web") else None
+    if not host.server.has("worker"):
+        return
+    before = layout.target(host.layout.workers)
+    try:
+        workers.replace(host, folder)
+        if host.server.has("web") and not quick:
+            progress.step("smoke test with a job")
+            checks.smoke_job(host, folder)
+    except (Failed, KeyboardInterrupt):
+        with uninterrupted():
+            if turned is not None:
+                turn.back(host, turned)
+            workers.back(host, before)
+        raise
+
+
+def settle(host: Host, folder: Path, *also: Path) -> None:
+    """It serves for good: the other colour ends, and what is too old is removed."""
+    if edge.serving(host) != folder:
+        raise Failed(f"{folder.name} does not serve: there is nothing to settle")
+    turn.keep_variables(host, folder)
+    releases.remember(host.layout, folder.name)
+    if host.server.has("web"):
+        turn.drain(host)
+    if gone := releases.prune(host, folder, *also):
+        progress.detail(f"removed: {', '.join(gone)}")
+
+
+def discard(host: Host, folder: Path, *, keep: bool) -> Path | None:
+    """Take away a release that does not serve; where it is then, if it is to be looked at."""
+    turn.unassign(host, folder)
+    return releases.discard(host.layout, folder, keep=keep)
+
+
+def needed(host: Host) -> Path:
+    """The release that serves. Raises Failed without one."""
+    if (serves := edge.serving(host)) is None:
+        raise Failed("nothing serves here yet: there must be a release first")
+    return serves
+
+
+@contextmanager
+def _taken_away(host: Host, folder: Path) -> Iterator[None]:
+    """A release that fails does not stay among the others."""
+    try:
+        yield
+    except (Failed, KeyboardInterrupt) as failure:
+        with uninterrupted():
+            try:
+                kept = discard(host, folder, keep=True)
+            except Failed as another:
+                progress.warn(f"also failed: {another}")
+                raise failure from None
+        if isinstance(failure, Failed):
+            raise Failed(f"{failure}\nTo be looked at, it is in {kept}.") from None
+        raise
+
+
+@contextmanager
+def told(host: Host, folder: Path, who: str, what: str) -> Iterator[None]:
+    """In the log, and to who waits: what came of it, and what serves in spite of a failure."""
+    start = time.monotonic()
+    try:
+        with audit.logged(host.layout, who, what, folder.name):
+            yield
+    except Failed as failure:
+        with uninterrupted():
+            raise Failed(f"{failure}\n{turn.served(host)}") from failure
+    seconds = time.monotonic() - start
+    about = {"result": "ok", "release": folder.name, "seconds": round(seconds, 1)}
+    progress.tell(about, f"{turn.served(host)} It took {seconds:.1f} s.")

@@ -1,0 +1,144 @@
+"""What there is to know of a server, in one look, whatever is down."""
+
+import shutil
+import ssl
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy.shell import Failed
+from deploy.vps.host import audit, backups, edge, lock, postgres, releases, units
+from deploy.vps.host.layout import COLOURS, PORTS, Host
+
+ASK_WITHIN = 2  # seconds
+_QUEUE = "SELECT count(*) FROM jobs WHERE status IN ('queued', 'retrying')"
+_EXPIRY = ["openssl", "x509", "-noout", "-enddate"]
+
+
+def status(host: Host) -> dict[str, Any]:
+    """All of it; None for what cannot be known just now."""
+    found, serves = host.layout, edge.serving(host)
+    colour = edge.colour(found) if host.server.has("web") else None
+    usage = shutil.disk_usage(found.root)
+    kept = backups.every(found) if host.server.has("database") else []
+    return {
+        "server": host.server.server,
+        "roles": sorted(host.server.roles),
+        "colour": colour,
+        "release": serves.name if serves else None,
+        "commit": releases.commit(serves) if serves else None,
+        "age": round(releases.age(serves)) if serves else None,
+        "health": _health(host, colour) if colour and serves else None,
+        "units": _units(host),
+        "queue": _queue(host) if host.server.has("worker") and serves else None,
+        "disk": {"free": usage.free, "total": usage.total},
+        "certificate_days": _certificate_days(host),
+        "maintenance": edge.maintenance(found),
+        "out": edge.out(found),
+        "locked": lock.locked(found),
+        "running": lock.running(found),
+        "history": releases.history(found),
+        "backup": kept[-1].name if kept else None,
+        "last": _last(host),
+    }
+
+
+def _health(host: Host, colour: str) -> str:
+    """healthy, degraded, unhealthy, or that nothing answers."""
+    return str(host.runner.ask(PORTS[colour], "/health")[1].get("status") or "does not answer")
+
+
+def _units(host: Host) -> dict[str, str]:
+    names = [units.web(colour) for colour in COLOURS] if host.server.has("web") else []
+    names += units.WORKERS if host.server.has("worker") else []
+    return {
+        name.removeprefix("slipway-").removesuffix(".service"): _state(host, name) for name in names
+    }
+
+
+def _state(host: Host, unit: str) -> str:
+    try:
+        return units.state(host, unit).get("ActiveState", "unknown")
+    except Failed:
+        return "unknown"
+
+
+def _queue(host: Host) -> int | None:
+    """How many jobs wait."""
+    with suppress(Failed, ValueError):
+        told = postgres.of(host.layout.env_current) | {"PGCONNECT_TIMEOUT": str(ASK_WITHIN)}
+        command, given = postgres.psql("-w", "-c", _QUEUE), postgres.environment(told)
+        return int(host.runner.run(command, env=given, timeout=2 * ASK_WITHIN))
+    return None
+
+
+def _certificate_days(host: Host) -> int | None:
+    """Until it ends, as nginx shows it: its file is root's."""
+    server = host.server
+    faces = server.has("balancer") or (server.has("web") and not server.behind_balancer)
+    if server.tls == "none" or not faces:
+        return None
+    with suppress(OSError, ValueError, Failed):
+        shown = ssl.get_server_certificate(("127.0.0.1", 443), timeout=ASK_WITHIN)
+        ends = host.runner.run(_EXPIRY, given=shown.encode()).strip().removeprefix("notAfter=")
+        return int((ssl.cert_time_to_seconds(ends) - time.time()) // 86400)
+    return None
+
+
+def _last(host: Host) -> dict[str, Any] | None:
+    """The last change, and what came of it."""
+    with suppress(OSError):
+        if found := audit.entries(host.layout.log.read_text()):
+            return found[-1]
+    return None
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """For people."""
+    if found["release"]:
+        age = _age(found["age"])
+        serves = f"{found['release']} ({age} old), {found['health'] or 'works'}"
+    else:
+        serves = "nothing yet"
+    shown = {
+        found["server"]: ", ".join(found["roles"]),
+        "serves": f"{serves}{', as ' + found['colour'] if found['colour'] else ''}",
+        "units": ", ".join(f"{name} {state}" for name, state in found["units"].items()),
+        "jobs waiting": found["queue"],
+        "disk": f"{found['disk']['free'] >> 20} of {found['disk']['total'] >> 20} MiB free",
+        "certificate": _days(found["certificate_days"]),
+        "maintenance": "on" if found["maintenance"] else None,
+        "get no requests": ", ".join(found["out"]) or None,
+        "locked": locked(found["locked"]),
+        "running": found["running"],
+        "last back-up": found["backup"],
+        "last change": _change(found["last"]),
+        "served before": " ".join(found["history"][:-1]) or None,
+    }
+    return [f"{name:16} {text}" for name, text in shown.items() if text not in (None, "")]
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _days(days: int | None) -> str | None:
+    if days is None:
+        return None
+    ends = datetime.fromtimestamp(time.time() + days * 86400, UTC)
+    return f"{days} days left, until {ends:%Y-%m-%d}"
+
+
+def locked(said: dict[str, Any] | None) -> str | None:
+    """Who has locked releases, and why."""
+    return f"by {said.get('who')} at {said.get('since')}: {said.get('why')}" if said else None
+
+
+def _change(said: dict[str, Any] | None) -> str | None:
+    if said is None:
+        return None
+    return f"{said['what']} by {said['who']} at {said['at']}: {said['result']}"

@@ -1,0 +1,53 @@
+"""The only reader of the environment here: who calls, and what commands are started with."""
+
+import getpass
+import os
+from collections.abc import Mapping
+
+# What commands that fetch need to get out by, and pip's own settings.
+_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TERM", "TZ")
+_NETWORK = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy")
+LOCK = "SLIPWAY_LOCK"  # the number of the open file that has the lock, for who is executed next
+
+
+def variables() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def clean() -> dict[str, str]:
+    """For programs that are not ours. Without Git's variables, which name the quarantine of a
+    push, and without Python's, which are for us."""
+    names = (*_PASSED_ON, *_NETWORK, *map(str.upper, _NETWORK))
+    found = {name: os.environ[name] for name in names if name in os.environ}
+    return found | {name: text for name, text in os.environ.items() if name.startswith("PIP_")}
+
+
+def forget() -> None:
+    """Go on with nothing but what is known to do no harm."""
+    ours = (LOCK, "SSH_CONNECTION", "SSH_ORIGINAL_COMMAND")
+    kept = clean() | {name: text for name, text in os.environ.items() if name in ours}
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+def who(given: str | None, environ: Mapping[str, str] | None = None) -> str:
+    """For the log: as it was said, else the user, and the address that they come from."""
+    environ = os.environ if environ is None else environ
+    user = environ.get("SUDO_USER") or environ.get("USER") or getpass.getuser()
+    address = environ.get("SSH_CONNECTION", "").partition(" ")[0]
+    return given or (f"{user} from {address}" if address else user)
+
+
+def take(name: str) -> str | None:
+    """A variable, which is gone then."""
+    return os.environ.pop(name, None)
+
+
+def put(name: str, value: str) -> None:
+    """A variable, for who is executed next."""
+    os.environ[name] = value
+
+
+def asked() -> str | None:
+    """What somebody with a key of CI asked sshd for."""
+    return os.environ.get("SSH_ORIGINAL_COMMAND")

@@ -1,0 +1,95 @@
+"""The service's variables on this server: versions of .env, of which each release has one."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deploy.shell import CommandFailed, Failed
+from deploy.vps.host import edge, envfile, layout, progress, release, releases, units
+from deploy.vps.host.layout import Host
+
+HIDDEN = "(set)"
+_WORDS = ("SECRET", "TOKEN", "PASSWORD", "PRIVATE", "KEY", "DSN")
+
+
+def change(host: Host, given: dict[str, str], removed: tuple[str, ...], who: str) -> None:
+    """Release what serves anew, with other variables. Raises Failed; if the service would not
+    accept them, before anything is changed."""
+    serves = edge.serving(host)
+    text = _text(host)
+    absent = [name for name in removed if name not in envfile.values(text)]
+    if absent:
+        raise Failed(f"{', '.join(absent)} is not set: slipway env list shows what is")
+    wanted = envfile.changed(text, given, removed)
+    if wanted == text:
+        progress.detail("they have these values already: nothing to do")
+        return
+    file = _write(host, wanted)
+    if serves is None:
+        layout.link(host.layout.env_current, file.name)
+        progress.detail("kept for the first release")
+        return
+    try:
+        progress.step("check the variables")
+        release.check_variables(host, serves, "--dotenv", str(file))
+        folder = copied(host, serves, file)
+    except (Failed, KeyboardInterrupt):
+        file.unlink()
+        raise
+    what = " ".join(["env", *sorted(given), *(f"-{name}" for name in removed)])
+    release.release(host, folder, who, what)
+
+
+def copied(host: Host, serves: Path, file: Path) -> Path:
+    """A release of the same code, whose files are the same too: no more room, and no time."""
+    name = releases.new_name(host.layout, releases.commit(serves))
+    new, folder = host.layout.releases / f".{name}", host.layout.releases / name
+    host.runner.run(["cp", "--archive", "--link", str(serves), str(new)])
+    layout.link(new / ".env", file)
+    new.rename(folder)
+    return folder
+
+
+def _text(host: Host) -> str:
+    try:
+        return host.layout.env_current.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _write(host: Host, text: str) -> Path:
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.env"
+    layout.write(host.layout.env / name, text, 0o640)
+    return host.layout.env / name
+
+
+def listed(host: Host) -> list[tuple[str, str]]:
+    """Names and values, without secrets: those that the service calls so, and what looks like
+    one."""
+    found = envfile.values(_text(host))
+    return [(name, shown(name, found[name], _known(host).get)) for name in sorted(found)]
+
+
+def _known(host: Host) -> dict[str, dict[str, Any]]:
+    """What the service that serves says of each variable; nothing if it cannot be asked."""
+    if (serves := edge.serving(host)) is None:
+        return {}
+    file = str(host.layout.env_current.resolve())
+    try:
+        said = json.loads(
+            host.runner.run(units.service(serves, "settings", "--json", "--dotenv", file))
+        )
+    except (CommandFailed, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def shown(name: str, value: str, known: Callable[[str], dict[str, Any] | None]) -> str:
+    """A value as it may be shown."""
+    if (about := known(name)) is not None:
+        return str(about["value"]) if about["secret"] else value
+    if any(word in name for word in _WORDS) or ("://" in value and "@" in value):
+        return HIDDEN
+    return value
