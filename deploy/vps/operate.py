@@ -102,7 +102,7 @@ class Operator:
 
     def env_list(self, *, as_json: bool) -> int:
         asked = rollout.running(self.fleet)
-        found = all_of(asked, lambda one: ask(self.ssh, one, "env", "list")["variables"])
+        found = all_of(asked, lambda one: ask(self.ssh, one, "env", "list"))
         return table.show_variables(found, as_json=as_json)
 
     def env_set(self, pairs: Sequence[str]) -> int:
@@ -131,8 +131,14 @@ class Operator:
     def restore(self, backup: str, *, sure: bool) -> int:
         if not sure and not _agreed(f"Replace the database by {backup}? Type its name: ", backup):
             raise Failed("nothing was restored: --yes, or type the back-up's name")
-        follow(self.ssh, self._database(), "restore", backup, "--yes")
-        return 0
+        words = ("restore", backup, "--yes")
+        if self.single:
+            return self.at_database(*words)
+        self.maintenance("on")
+        try:
+            return self.at_database(*words)
+        finally:
+            self.maintenance("off")
 
     def maintenance(self, what: str) -> int:
         say(call(self.ssh, self.fleet.front, "maintenance", what).strip())

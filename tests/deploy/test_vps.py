@@ -240,8 +240,8 @@ def test_status_for_machines(
 def test_variables_that_differ_are_said_with_their_server(
     servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    servers.answer("web1", "env", "list", out={"variables": {"A": "1", "B": "2"}})
-    servers.answer("web2", "env", "list", out={"variables": {"A": "1"}})
+    servers.answer("web1", "env", "list", out={"A": "1", "B": "2"})
+    servers.answer("web2", "env", "list", out={"A": "1"})
     assert vps(tmp_path, THREE, "env", "list") == 0
     assert capsys.readouterr().out.splitlines() == [
         "A=1",

@@ -97,6 +97,17 @@ def _prepare(host: Host, said: argparse.Namespace) -> None:
     release.prepare_alone(host, releases.find(host.layout, said.name), who)
 
 
+def _migrate(host: Host, said: argparse.Namespace) -> None:
+    folder = releases.find(host.layout, said.name)
+    who = _change(host, said, f"migrate {said.name}")
+    if said.pending:
+        found = release.pending(host, folder)
+        progress.tell({"result": "ok", "pending": found}, "\n".join(found) or "nothing is pending")
+        return
+    with release.told(host, folder, who, "migrate"):
+        release.migrate(host, folder, saved=said.no_backup)
+
+
 def _part(part: Callable[[Host, Path], object]) -> Verb:
     """A step of a release, by itself."""
 
@@ -162,7 +173,7 @@ def _env(host: Host, said: argparse.Namespace) -> None:
         )
     given = envfile.pairs(sys.stdin.read()) if said.what == "set" else {}
     who = _change(host, said, f"env {said.what}")
-    variables.change(host, given, tuple(said.names), who)
+    variables.change(host, given, tuple(said.names), who, said.at)
 
 
 def _backup(host: Host, said: argparse.Namespace) -> None:
@@ -211,9 +222,10 @@ def _maintenance(host: Host, said: argparse.Namespace) -> None:
 
 
 def _balance(host: Host, said: argparse.Namespace) -> None:
-    who = _change(host, said, f"balance {said.what} {said.server}")
-    with audit.logged(host.layout, who, f"balance {said.what} {said.server}"):
-        edge.balance(host, said.server, wanted=said.what == "in")
+    if said.what != "status":
+        who = _change(host, said, f"balance {said.what} {said.server}")
+        with audit.logged(host.layout, who, f"balance {said.what} {said.server}"):
+            edge.balance(host, said.server or "", wanted=said.what == "in")
     out = edge.out(host.layout)
     progress.tell({"result": "ok", "out": out}, f"get no requests: {', '.join(out) or 'none'}")
 
@@ -240,7 +252,7 @@ def _hold(host: Host, said: argparse.Namespace) -> None:
 VERBS: dict[str, Verb] = {
     "release": _release,
     "prepare": _prepare,
-    "migrate": _part(release.migrate),
+    "migrate": _migrate,
     "turn": _part(turn.turn),
     "workers": _part(workers.replace),
     "settle": _part(release.settle),

@@ -1,10 +1,12 @@
 """The words of `slipway VERB`."""
 
 import argparse
+from datetime import UTC, datetime
 from typing import Protocol
 
 from deploy.vps.host import processes
 
+MOMENT = "YYYYMMDDTHHMMSSZ"
 DESCRIPTION = "The service on this server. What changes something says who serves if it fails."
 
 
@@ -46,15 +48,26 @@ def _add_releases(add: Add) -> None:
         ("release", "have a commit serve: a branch, a tag, a commit"),
         ("prepare", "only unpack a commit, provide its packages and check its variables"),
     ):
-        add(name, text, changes=True).add_argument("name", metavar="REF")
+        found = add(name, text, changes=True)
+        found.add_argument("name", metavar="REF")
+        found.add_argument("--at", type=moment, metavar=MOMENT, help="in its name (now)")
+    asked = add("resolve", "the commit that a name stands for", machine=True)
+    asked.add_argument("name", metavar="REF")
     for name, text in (
-        ("migrate", "bring the schema up to a release that was prepared, after a back-up"),
         ("turn", "start a release, try it, and switch to it; the one before still runs"),
         ("workers", "replace worker and scheduler by those of a release"),
         ("settle", "a release serves for good: end the one before, remove what is too old"),
         ("discard", "take away a release that does not serve"),
     ):
         add(name, text, changes=True).add_argument("name", metavar="RELEASE")
+    behind = add(
+        "migrate",
+        "bring the schema up to a release that was prepared, after a back-up",
+        changes=True,
+    )
+    behind.add_argument("name", metavar="RELEASE")
+    behind.add_argument("--pending", action="store_true", help="only say what would be done")
+    behind.add_argument("--no-backup", action="store_true", help="there is one already")
     back = add(
         "rollback", "back to the release before, in seconds, or to a named one", changes=True
     )
@@ -80,6 +93,7 @@ def _add_data(add: Add) -> None:
     env = add("env", "the service's variables; a change is a release", changes=True)
     env.add_argument("what", choices=("list", "set", "unset"), help="set reads NAME=VALUE lines")
     env.add_argument("names", nargs="*", metavar="NAME", help="of unset")
+    env.add_argument("--at", type=moment, metavar=MOMENT, help="in the release's name (now)")
     made = add("backup", "back the database up", changes=True)
     made.add_argument("--reason", default="manual", help="a part of its name (%(default)s)")
     add("backups", "the back-ups that there are", machine=True)
@@ -96,11 +110,18 @@ def _add_switches(add: Add) -> None:
     closed = add("maintenance", "answer 503 to everybody", changes=True)
     closed.add_argument("what", choices=("on", "off", "status"))
     balanced = add("balance", "on the balancer: give a server requests, or none", changes=True)
-    balanced.add_argument("what", choices=("in", "out"))
-    balanced.add_argument("server", metavar="SERVER")
+    balanced.add_argument("what", choices=("in", "out", "status"))
+    balanced.add_argument("server", metavar="SERVER", nargs="?")
     locked = add("lock", "let nobody release", changes=True)
     locked.add_argument("what", choices=("on", "off", "status"))
     locked.add_argument("why", nargs="*", metavar="WHY")
     held = add("hold", "let nobody else change anything until standard input ends")
     held.add_argument("why", nargs="+", metavar="WHY")
     held.add_argument("--who")
+
+
+def moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {MOMENT}") from None

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from deploy.shell import Failed, finish_commands, say
-from deploy.vps.host import audit, edge, export, layout, lock, progress, receive, surroundings
+from deploy.vps.host import audit, cli, edge, export, layout, lock, progress, receive, surroundings
 from deploy.vps.host.layout import Host, Layout
 
 OURS = Path(__file__).resolve().parents[3]
-OBTAIN = ("release", "prepare", "receive")
+OBTAIN = ("release", "prepare", "receive", "resolve")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,6 +52,11 @@ def obtain(host: Host, verb: str, arguments: Sequence[str]) -> tuple[str, ...] |
     else:
         ref = said.ref
     who, git = surroundings.who(said.who), surroundings.variables()
+    if verb == "resolve":
+        export.fetch(host, git)
+        commit = export.resolve(host, ref, git)
+        progress.tell({"commit": commit}, commit)
+        return None
     lock.check_lock(host.layout)
     descriptor = lock.take(host.layout, who, f"{verb} {ref}", said.token)
     try:
@@ -59,7 +64,7 @@ def obtain(host: Host, verb: str, arguments: Sequence[str]) -> tuple[str, ...] |
             export.fetch(host, git)
         commit = export.resolve(host, ref, git)
         export.check_room(host, commit, git)
-        folder = export.unpack(host, commit, git)
+        folder = export.unpack(host, commit, git, said.at)
     except Failed as failure:
         about = {"who": who, "what": verb, "release": ref}
         audit.append(host.layout, about, audit.cause(failure), 0)
@@ -77,6 +82,7 @@ def parser(verb: str) -> argparse.ArgumentParser:
         found.add_argument("ref", metavar="REF")
     found.add_argument("--who")
     found.add_argument("--token")
+    found.add_argument("--at", type=cli.moment)
     found.add_argument("--json", action="store_true")
     found.set_defaults(pushed=verb == "receive")
     return found

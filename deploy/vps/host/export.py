@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from deploy.shell import CommandFailed, Failed
@@ -72,9 +73,9 @@ def check_room(host: Host, commit: str, environ: Mapping[str, str]) -> None:
             )
 
 
-def unpack(host: Host, commit: str, environ: Mapping[str, str]) -> Path:
+def unpack(host: Host, commit: str, environ: Mapping[str, str], at: datetime | None = None) -> Path:
     """A new release with the files of a commit. Raises Failed; nothing stays then."""
-    name = releases.new_name(host.layout, commit)
+    name = releases.new_name(host.layout, commit, at)
     progress.step(f"unpack {commit[:12]} as {name}")
     parent = host.layout.releases
     packed, new = parent / f".{name}.tar", parent / f".{name}"

@@ -79,20 +79,25 @@ def check_variables(host: Host, folder: Path, *more: str) -> None:
         raise Failed(failure.said) from None
 
 
-def migrate(host: Host, folder: Path) -> None:
-    """Bring the schema up to the code, after a back-up, if it is behind."""
-    try:
-        pending = host.runner.run(units.service(folder, "migrate", "--pending")).split()
-    except CommandFailed as failure:
-        raise Failed(f"the database was not asked: {failure.said}") from None
-    if not pending:
+def migrate(host: Host, folder: Path, *, saved: bool = False) -> None:
+    """Bring the schema up to the code, after a back-up (unless it is `saved`), if it is behind."""
+    if not (behind := pending(host, folder)):
         return
-    progress.step("back up the database")
-    progress.detail(backups.make(host, folder, "migrate"))
-    progress.step(f"migrate: {', '.join(pending)}")
+    if not saved:
+        progress.step("back up the database")
+        progress.detail(backups.make(host, folder, "migrate"))
+    progress.step(f"migrate: {', '.join(behind)}")
     colour = edge.idle(host)
     turn.assign(host, colour, folder)
     progress.detail(units.migrate(host, colour))
+
+
+def pending(host: Host, folder: Path) -> list[str]:
+    """The revisions that the schema lacks. Raises Failed."""
+    try:
+        return host.runner.run(units.service(folder, "migrate", "--pending")).split()
+    except CommandFailed as failure:
+        raise Failed(f"the database was not asked: {failure.said}") from None
 
 
 def switch(host: Host, folder: Path, *, quick: bool = False) -> None:

@@ -14,7 +14,9 @@ HIDDEN = "(set)"
 _WORDS = ("SECRET", "TOKEN", "PASSWORD", "PRIVATE", "KEY", "DSN")
 
 
-def change(host: Host, given: dict[str, str], removed: tuple[str, ...], who: str) -> None:
+def change(
+    host: Host, given: dict[str, str], removed: tuple[str, ...], who: str, at: datetime | None
+) -> None:
     """Release what serves anew, with other variables. Raises Failed; if the service would not
     accept them, before anything is changed."""
     serves = edge.serving(host)
@@ -34,7 +36,7 @@ def change(host: Host, given: dict[str, str], removed: tuple[str, ...], who: str
     try:
         progress.step("check the variables")
         release.check_variables(host, serves, "--dotenv", str(file))
-        folder = copied(host, serves, file)
+        folder = copied(host, serves, file, at)
     except (Failed, KeyboardInterrupt):
         file.unlink()
         raise
@@ -42,9 +44,9 @@ def change(host: Host, given: dict[str, str], removed: tuple[str, ...], who: str
     release.release(host, folder, who, what)
 
 
-def copied(host: Host, serves: Path, file: Path) -> Path:
+def copied(host: Host, serves: Path, file: Path, at: datetime | None = None) -> Path:
     """A release of the same code, whose files are the same too: no more room, and no time."""
-    name = releases.new_name(host.layout, releases.commit(serves))
+    name = releases.new_name(host.layout, releases.commit(serves), at)
     new, folder = host.layout.releases / f".{name}", host.layout.releases / name
     host.runner.run(["cp", "--archive", "--link", str(serves), str(new)])
     layout.link(new / ".env", file)
