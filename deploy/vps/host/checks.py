@@ -10,7 +10,7 @@ from deploy.vps.host.layout import INNER_PORT, PORTS, Host
 
 READY_WITHIN = 60  # seconds from when a colour was started
 PATIENCE = 3  # seconds for which a smoke test waits: after the switch it is users who wait
-JOB_PATIENCE = 30
+JOB_PATIENCE = 20
 ROOT = Path(__file__).resolve().parents[3]  # of the code that runs
 
 
