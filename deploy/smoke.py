@@ -35,6 +35,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+FORWARDED = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
 INTERNAL = ("development", "test")
 INSIDE = (b"Traceback", b".py", b"psycopg", b"sqlalchemy")  # what no answer may have in it
 
@@ -80,6 +81,7 @@ class Service:
     verified: bool = True  # its certificate; not for the check of a host by itself
     web_only: bool = False  # worker and scheduler may be older, or not there yet
     at: str | None = None  # the address to ask, whatever the host's name stands for
+    forwarded: bool = False  # ask as a proxy on this server would, to which TLS was spoken
     ours: str = ""  # the addresses of both ends
     theirs: str = ""
     begun: dict[str, Any] | None = None  # what POST /smoke said
@@ -101,7 +103,8 @@ class Service:
             try:
                 self.ours = connection.sock.getsockname()[0]
                 self.theirs = connection.sock.getpeername()[0]
-                answer = _read(connection, path, method, headers or {}, body)
+                given = {"User-Agent": "smoke", **(FORWARDED if self.forwarded else {})}
+                answer = _read(connection, path, method, {**given, **(headers or {})}, body)
             finally:
                 watch.cancel()
             if late.is_set():  # what has no length ends where it is broken off
@@ -175,7 +178,7 @@ def _read(
     headers: Mapping[str, str],
     body: bytes | None,
 ) -> Answer:
-    connection.request(method, path, body, {"User-Agent": "smoke", **headers})
+    connection.request(method, path, body, headers)
     found = connection.getresponse()
     if len(read := found.read(LARGEST + 1)) > LARGEST:
         raise Wrong(f"{path} answers with more than {LARGEST} bytes")
@@ -457,6 +460,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--at", metavar="ADDRESS", type=ipaddress.ip_address, help="ask this server for the host"
     )
     parser.add_argument(
+        "--forwarded", action="store_true", help="ask as a proxy on this server would (PROXY_HOPS)"
+    )
+    parser.add_argument(
         "--token-file",
         metavar="FILE",
         type=Path,
@@ -489,6 +495,7 @@ def service_of(found: argparse.Namespace, token: str | None) -> Service:
         verified=not found.insecure,
         web_only=found.web_only,
         at=found.at and str(found.at),
+        forwarded=found.forwarded,
     )
 
 

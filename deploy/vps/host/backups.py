@@ -56,7 +56,7 @@ def make(host: Host, release: Path | None, reason: str) -> str:
     _check_room(folder, max(every(host.layout), key=lambda each: each.name, default=None))
     part, start = folder / f".{name}.part", time.monotonic()
     try:
-        with postgres.session(told) as session:
+        with postgres.session(host, told) as session:
             session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;")
             snapshot = session.ask("SELECT pg_export_snapshot();")[0][0]
             revision = session.ask(postgres.REVISION)[0][0] or None

@@ -9,6 +9,8 @@ from deploy.vps.host import envfile, progress, releases, surroundings, units
 from deploy.vps.host.layout import INNER_PORT, PORTS, Host
 
 READY_WITHIN = 60  # seconds from when a colour was started
+PATIENCE = 3  # seconds for which a smoke test waits: after the switch it is users who wait
+JOB_PATIENCE = 20
 ROOT = Path(__file__).resolve().parents[3]  # of the code that runs
 
 
@@ -30,8 +32,8 @@ def ready(host: Host, colour: str, release: Path) -> None:
 
 
 def smoke_web(host: Host, colour: str, release: Path) -> None:
-    """Ask the colour itself, before anybody is sent there."""
-    _smoke(host, f"http://127.0.0.1:{PORTS[colour]}", release, "--web-only")
+    """Ask the colour itself, as nginx will, before anybody is sent there."""
+    _smoke(host, f"http://127.0.0.1:{PORTS[colour]}", release, "--web-only", "--forwarded")
 
 
 def smoke_edge(host: Host, release: Path) -> None:
@@ -42,7 +44,16 @@ def smoke_edge(host: Host, release: Path) -> None:
 def smoke_job(host: Host, release: Path) -> None:
     """With a job, through a worker, if the service has the token for that."""
     if token := envfile.values((release / ".env").read_text()).get("SMOKE_TOKEN"):
-        _smoke(host, edge_url(host), release, *_HERE, "--token-file", "/dev/stdin", token=token)
+        _smoke(
+            host,
+            edge_url(host),
+            release,
+            *_HERE,
+            "--token-file",
+            "/dev/stdin",
+            token=token,
+            patience=JOB_PATIENCE,
+        )
     else:
         progress.detail("no job was tried: that needs a SMOKE_TOKEN")
 
@@ -57,13 +68,16 @@ def edge_url(host: Host) -> str:
     return f"{'http' if host.server.tls == 'none' else 'https'}://{host.server.domain}"
 
 
-def _smoke(host: Host, url: str, release: Path, *more: str, token: str = "") -> None:
-    words = [url, "--commit", releases.commit(release), "--timeout", "20", *more]
+def _smoke(
+    host: Host, url: str, release: Path, *more: str, token: str = "", patience: int = PATIENCE
+) -> None:
+    words = [url, "--commit", releases.commit(release), "--timeout", str(patience), *more]
     environment = surroundings.clean() | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-P", "-m", "deploy.smoke", *words]
     try:
         said = host.runner.run(command, given=token.encode(), env=environment)
     except CommandFailed as failure:
-        raise Failed(f"the smoke test of {url} failed:\n{failure.said}") from None
+        why = failure.said.rpartition("failed: ")[2]
+        raise Failed(f"the smoke test of {url} failed: {why}") from None
     passed = sum(line.split()[1:2] == ["ok"] for line in said.splitlines())
     progress.detail(f"{passed} checks passed")

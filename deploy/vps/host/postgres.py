@@ -2,7 +2,6 @@
 by the environment, never by the command line, which everybody on the machine can read."""
 
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from deploy.shell import CommandFailed, Failed
 from deploy.vps.host import envfile, surroundings
 from deploy.vps.host.layout import Host
+from deploy.vps.host.runner import Talk
 
 CONNECT_TIMEOUT = 5  # seconds
 # What libpq reads of a URL's query; the rest (application_name …) is not needed here.
@@ -104,51 +104,12 @@ def explained(failure: CommandFailed) -> Failed:
     return failure
 
 
-class Session:
-    """A psql that is kept open: its transaction holds the snapshot while a dump is made."""
-
-    def __init__(self, running: "subprocess.Popen[str]") -> None:
-        self._running = running
-
-    def ask(self, *statements: str) -> list[list[str]]:
-        """The rows of what is asked. Raises Failed with what PostgreSQL says."""
-        said = self._running
-        assert said.stdin is not None
-        assert said.stdout is not None
-        assert said.stderr is not None
-        rows: list[list[str]] = []
-        try:
-            said.stdin.write("\n".join([*statements, "\\echo :END:", ""]))
-            said.stdin.flush()
-        except BrokenPipeError:
-            pass
-        for line in said.stdout:
-            if line == ":END:\n":
-                return rows
-            rows.append(line.rstrip("\n").split("\t"))
-        raise Failed(f"the database said: {said.stderr.read().strip()}")
-
-
 @contextmanager
-def session(told: Mapping[str, str]) -> Iterator[Session]:
-    """Raises Failed if there is no psql here."""
-    try:
-        running = subprocess.Popen(  # noqa: S603
-            psql("-w"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(told),
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        raise Failed("psql is not installed here: apt install postgresql-client") from None
-    with running:
-        try:
-            yield Session(running)
-        finally:
-            running.kill()
+def session(host: Host, told: Mapping[str, str]) -> Iterator[Talk]:
+    """A psql that is kept open: its transaction holds the snapshot while a dump is made. Raises
+    Failed if there is none here."""
+    with host.runner.talk(psql("-w"), environment(told)) as talk:
+        yield talk
 
 
 def counts(rows: list[list[str]]) -> dict[str, int]:

@@ -17,18 +17,19 @@ REPLACED = "slipway_replaced_"
 
 def restore(host: Host, name: str) -> str:
     """Put a back-up in the place of the live database; what came of it. The database that was
-    live is kept, until the next restore. Raises Failed: the live one is as it was then, unless it
+    live is kept, until after the next restore. Raises Failed: the live one is as it was then, unless it
     is said otherwise."""
     backup = backups.find(host.layout, name)
     told = _here(host)
-    for old in postgres.databases(host, told, REPLACED):
-        host.runner.run(units.as_root("database", "drop", old))
     with _scratch(host, backup, told) as scratch, _maintenance(host):
         replaced = f"{REPLACED}{datetime.now(UTC):%Y%m%d%H%M%S}"
         progress.step("put it in the place of the live one")
         with uninterrupted():
             host.runner.run(units.as_root("database", "swap", scratch, replaced))
             _catch_up(host)
+    for old in postgres.databases(host, told, REPLACED):
+        if old != replaced:
+            host.runner.run(units.as_root("database", "drop", old))
     return f"{backup.name} is live; what was, if it was there, is kept as {replaced}"
 
 
@@ -69,7 +70,7 @@ def _scratch(host: Host, backup: Backup, told: dict[str, str]) -> Iterator[str]:
         except CommandFailed as failure:
             raise Failed(f"{backup.name} cannot be restored: {failure.said}") from None
         progress.step("compare it with what the back-up says of itself")
-        compare(backup, *_contents(told, name))
+        compare(backup, *_contents(host, told, name))
         yield name
     finally:
         with uninterrupted():
@@ -77,8 +78,8 @@ def _scratch(host: Host, backup: Backup, told: dict[str, str]) -> Iterator[str]:
                 host.runner.quietly(units.as_root("database", "drop", name))
 
 
-def _contents(told: dict[str, str], name: str) -> tuple[str | None, dict[str, int]]:
-    with postgres.session({**told, "PGDATABASE": name}) as session:
+def _contents(host: Host, told: dict[str, str], name: str) -> tuple[str | None, dict[str, int]]:
+    with postgres.session(host, {**told, "PGDATABASE": name}) as session:
         revision = session.ask(postgres.REVISION)[0][0] or None
         return revision, postgres.counts(session.ask(postgres.COUNTS))
 

@@ -2,18 +2,66 @@
 
 import http.client
 import json
+import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from deploy import shell
 from deploy.vps.host import progress
 
 ASK_WITHIN = 5  # seconds
+_END = ":END:"
+
+
+class Talk:
+    """A program that is kept open, psql, which is told lines and answers with rows."""
+
+    def __init__(self, running: "subprocess.Popen[str]") -> None:
+        self._running = running
+
+    def ask(self, *lines: str) -> list[list[str]]:
+        """The rows of what is asked. Raises Failed with what PostgreSQL says."""
+        said = self._running
+        assert said.stdin is not None
+        assert said.stdout is not None
+        assert said.stderr is not None
+        rows: list[list[str]] = []
+        with suppress(BrokenPipeError):
+            said.stdin.write("\n".join([*lines, f"\\echo {_END}", ""]))
+            said.stdin.flush()
+        for line in said.stdout:
+            if line == f"{_END}\n":
+                return rows
+            rows.append(line.rstrip("\n").split("\t"))
+        raise shell.Failed(f"the database said: {said.stderr.read().strip()}")
 
 
 class Runner:
     """The real one."""
+
+    @contextmanager
+    def talk(self, command: Sequence[str], env: Mapping[str, str]) -> Iterator[Talk]:
+        """Raises Failed if there is no such program."""
+        pipe = subprocess.PIPE
+        try:
+            running = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                text=True,
+                env=env,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise shell.Failed(f"{command[0]} is not installed here") from None
+        with running:
+            try:
+                yield Talk(running)
+            finally:
+                running.kill()
 
     def run(
         self,

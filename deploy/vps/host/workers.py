@@ -6,8 +6,8 @@ from deploy.shell import Failed, uninterrupted
 from deploy.vps.host import layout, progress, units
 from deploy.vps.host.layout import Host
 
-STEADY = 2  # seconds for which they must have run
-LOOKS = 10
+STEADY = 5  # seconds for which they must have run: a start takes one or two
+LOOKS = 20
 
 
 def replace(host: Host, release: Path) -> Path | None:
