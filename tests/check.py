@@ -29,6 +29,8 @@ from packaging.version import Version
 from sqlalchemy import create_engine
 
 from deploy.docker.stack import servers_conf
+from deploy.vps import edge
+from deploy.vps.servers import Fleet, Server
 from service.devservers import Postgres
 from service.settings import ROOT
 from tests.ports import free_port
@@ -202,8 +204,15 @@ include main.conf;
 http {{
     include http.conf;
     upstream web {{ server 127.0.0.1:8000; }}
-    server {{ listen 127.0.0.1:{port}; include service.conf; }}
-    server {{ listen 127.0.0.1:{tls_port} ssl; include tls.conf; include service.conf; }}
+    server {{ listen 127.0.0.1:{port}; set $upstream web; include service.conf; }}
+    server {{
+        listen 127.0.0.1:{tls_port} ssl;
+        ssl_certificate fullchain.pem;
+        ssl_certificate_key privkey.pem;
+        set $upstream web;
+        include tls.conf;
+        include service.conf;
+    }}
 }}
 """
 
@@ -217,7 +226,7 @@ def nginx(root: Path = ROOT) -> Say:
     with tempfile.TemporaryDirectory(prefix="service-check-") as made:
         folder = Path(made)
         for path in (root / "deploy" / "nginx").glob("*.conf"):
-            (folder / path.name).write_text(path.read_text().replace("/tls/", f"{folder}/"))
+            (folder / path.name).write_text(path.read_text())
         for name in ("fullchain.pem", "privkey.pem"):
             shutil.copy(ROOT / "tests" / "localhost.pem", folder / name)
         (folder / "servers.conf").write_text(servers_conf("blue"))
@@ -226,6 +235,43 @@ def nginx(root: Path = ROOT) -> Say:
         yield from said([found, "-t", "-q", "-e", "stderr", "-p", made, "-c", "shared.conf"])
         for name in ("compose.conf", "production.conf"):
             yield from said(program("gixy", str(folder / name)))
+        yield from servers_of_ones_own(found, folder)
+
+
+def servers_of_ones_own(nginx: str, folder: Path) -> Say:
+    """The same of each kind of server that deploy/vps writes nginx's settings for."""
+    version = edge.version(subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr)
+    for kind, (fleet, server) in kinds_of_servers().items():
+        kept = folder / kind
+        kept.mkdir()
+        files = edge.files(fleet, server, edge.Nginx(version, ipv6=False), ["127.0.0.2"])
+        for name, text in files.items():
+            (kept / name).write_text(here(text, folder))
+        yield from said([nginx, "-t", "-q", "-e", "stderr", "-p", str(kept), "-c", "nginx.conf"])
+        yield from said(program("gixy", str(kept / "nginx.conf")))
+
+
+def kinds_of_servers() -> dict[str, tuple[Fleet, Server]]:
+    one = Server(name="one", address="127.0.0.2", private="127.0.0.2", roles=("web", "balancer"))
+    two = Server(name="two", address="127.0.0.3", private="127.0.0.3", roles=("web",))
+    given = {"domain": "api.example.com", "keys": ("-",)}
+    alone = Fleet(tls="letsencrypt", servers=(one,), **given)
+    plain = Fleet(tls="none", servers=(one,), **given)
+    both = Fleet(tls="self-signed", servers=(one, two), **given)
+    return {
+        "direct": (alone, one),
+        "plain": (plain, one),
+        "balancer": (both, one),
+        "inner": (both, two),
+    }
+
+
+def here(text: str, folder: Path) -> str:
+    """Settings of a server, as this machine can try them: its files, its ports, no user."""
+    text = re.sub(r"^user .*;", "", text, flags=re.M)
+    text = text.replace("/run/nginx.pid", "nginx.pid").replace("/var/log/nginx/", "")
+    text = text.replace("/etc/slipway/tls/", f"{folder}/")
+    return re.sub(r"listen \d+", lambda _: f"listen 127.0.0.1:{free_port()}", text)
 
 
 def said(command: Sequence[str]) -> Say:
