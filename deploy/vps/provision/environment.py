@@ -12,12 +12,12 @@ from deploy.vps.provision.secrets import Secrets
 from deploy.vps.servers import Fleet, Server
 
 FOLDER = "/srv/slipway/env"
-# The old version, then what is read, as a new version; then the link.
+# The old version, to the end of its last line, and what is read, as a new one; then the link.
 # $1 the folder, $2 the new version's name.
 ADD = """set -eu
 umask 077
 cd "$1"
-{ if [ -e current ]; then cat current; fi; cat; } >"$2.new"
+{ if [ -e current ]; then sed '$a\\' current; fi; cat; } >"$2.new"
 chown deploy:slipway "$2.new"
 chmod 640 "$2.new"
 mv -f "$2.new" "$2"

@@ -40,7 +40,8 @@ mv -fT "$1.new" "$1"
 @dataclass(frozen=True)
 class File:
     """`check` is a command that is given the new file's path before it is put in its place;
-    `pending` the unit that is to take it up (see `settle`)."""
+    `pending` the unit that is to take it up (see `settle`); `as_good` are contents that may stay.
+    """
 
     path: str
     content: str
@@ -49,6 +50,7 @@ class File:
     group: str = "root"
     check: tuple[str, ...] = ()
     pending: str = ""
+    as_good: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,9 @@ def _mended(entry: Entry, there: Found | None) -> Act | None:
         if there and there.kind == "d" and same:
             return None
         return Act(f"make folder {entry.path}", [*command, entry.path])
-    if there and there.kind == "f" and same and there.digest == digest(entry.content):
-        return None
+    if there and there.kind == "f" and same:
+        if there.digest in map(digest, (entry.content, *entry.as_good)):
+            return None
     return Act(f"write {entry.path}", put(entry), entry.content)
 
 
@@ -215,9 +218,12 @@ def settle(name: str, says: str, *commands: Sequence[str]) -> Acts:
 
 
 @operation()
-def units(running: Sequence[str], enabled: Sequence[str] = ()) -> Acts:
-    """`running`: now and after each boot. `enabled`: after each boot, and left alone now."""
-    states = host.get_fact(Units, units=[*running, *enabled])
+def units(running: Sequence[str], enabled: Sequence[str] = (), off: Sequence[str] = ()) -> Acts:
+    """`running`: now and after each boot. `enabled`: after each boot, and left alone now. `off`:
+    neither."""
+    states = host.get_fact(Units, units=[*running, *enabled, *off])
+    if any(state.get("NeedDaemonReload") == "yes" for state in states.values()):
+        yield Act("", ["systemctl", "daemon-reload"])
     for unit in [*running, *enabled]:
         # A unit that is the package's, or made by a generator, is "static" or the like.
         if states.get(unit, {}).get("UnitFileState") in ("disabled", "", None):
@@ -225,3 +231,7 @@ def units(running: Sequence[str], enabled: Sequence[str] = ()) -> Acts:
     for unit in running:
         if states.get(unit, {}).get("ActiveState") not in ("active", "activating", "reloading"):
             yield Act(f"start {unit}", ["systemctl", "start", unit])
+    for unit in off:
+        state = states.get(unit, {})
+        if state.get("UnitFileState") == "enabled" or state.get("ActiveState") == "active":
+            yield Act(f"disable {unit}", ["systemctl", "disable", "--quiet", "--now", unit])

@@ -10,9 +10,9 @@ from deploy.vps.provision.operations import Act, Acts, step
 from deploy.vps.provision.preflight import About
 from deploy.vps.servers import Fleet, Server
 
-# rsync: copies of back-ups.
+# openssh-client: copies of back-ups, and code that is fetched by ssh.
 ALWAYS = (
-    "ca-certificates curl git logrotate nftables openssl python3 python3-venv rsync sudo"
+    "ca-certificates curl git logrotate nftables openssh-client openssl python3 python3-venv sudo"
     " unattended-upgrades"
 ).split()
 BY_ROLE: dict[str, tuple[str, ...]] = {

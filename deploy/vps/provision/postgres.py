@@ -1,5 +1,6 @@
 """PostgreSQL: the service's role and database, who may connect, settings for this much memory."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from deploy.vps.provision.operations import (
     step,
     units,
 )
-from deploy.vps.provision.preflight import About
+from deploy.vps.provision.preflight import About, steps
 from deploy.vps.provision.secrets import Secrets
 from deploy.vps.provision.system import MADE
 from deploy.vps.servers import Fleet, Server
@@ -62,20 +63,21 @@ def apply(fleet: Fleet, server: Server, secrets: Secrets) -> None:
     dropin = "/etc/systemd/system/postgresql@.service.d"
     online = [Folder(dropin), File(f"{dropin}/slipway.conf", ONLINE, pending="systemd")]
     step("postgresql", files, online)
-    step("postgresql", _cluster, pg_hba(fleet, server), settings(fleet, server, about.memory))
+    conf = [settings(fleet, server, memory) for memory in steps(about.memory)]
+    step("postgresql", _cluster, pg_hba(fleet, server), conf)
     step("postgresql", settle, "postgresql", "take up the settings", ["sh", "-c", TAKE_UP])
     step("postgresql", units, ["postgresql.service"])
     step("postgresql", _role, secrets)
 
 
 @operation()
-def _cluster(hba: str, conf: str) -> Acts:
+def _cluster(hba: str, conf: Sequence[str]) -> Acts:
     """Of the version that the distribution has, which is known when it is installed."""
     found = host.get_fact(Said, asked=["sh", "-c", "ls -d /etc/postgresql/*/main | sort -V"])
     folder = found[-1] if found else "/etc/postgresql/VERSION/main"
     ours = partial(File, owner="postgres", group="postgres", pending="postgresql")
     entries: list[Entry] = [
-        ours(f"{folder}/conf.d/slipway.conf", conf),
+        ours(f"{folder}/conf.d/slipway.conf", conf[0], as_good=tuple(conf[1:])),
         ours(f"{folder}/pg_hba.conf", hba, mode="640"),
     ]
     yield from differing(entries)
@@ -124,8 +126,7 @@ def settings(fleet: Fleet, server: Server, memory: int) -> str:
 
 
 def _megabytes(kibibytes: float) -> str:
-    """In steps of 32 MB: the memory that a kernel says it has differs a little at each boot."""
-    return f"{max(32, round(kibibytes / 1024 / 32) * 32)}MB"
+    return f"{max(32, int(kibibytes / 1024))}MB"
 
 
 @operation()

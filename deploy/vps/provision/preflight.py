@@ -4,8 +4,10 @@ probe.sh; what is wrong is said in one line each, with what to do."""
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import gevent
 
 from deploy.shell import Failed
 from deploy.vps.provision.connection import Ended, Line
@@ -42,7 +44,16 @@ class About:
     swap: int = 0
     unresolved: tuple[str, ...] = ()
     locked: tuple[str, ...] = ()
-    unfinished: tuple[str, ...] = field(default=())
+    unfinished: tuple[str, ...] = ()
+
+
+def steps(memory: int) -> tuple[int, int]:
+    """The nearest size of memory in coarse steps, and the one on its other side. A kernel says a
+    little more or less after an update: what was written for either may stay, since taking up
+    another would end people's connections. KiB."""
+    step = 64 * 1024 if memory < 4 * 1024**2 else 512 * 1024
+    below, above = memory // step * step, -(-memory // step) * step
+    return (below, above) if memory - below < above - memory else (above, below)
 
 
 def preflight(line: Line, tell: Callable[[str], None]) -> About:
@@ -54,7 +65,7 @@ def preflight(line: Line, tell: Callable[[str], None]) -> About:
         if not told:
             tell(f"apt is at work: {about.locked[0]}; waiting for up to {LOCK_WITHIN} s")
             told = True
-        time.sleep(2)
+        gevent.sleep(2)
         about = _look(line)
     if found := list(problems(about, time.time())):
         raise Failed("\n".join(found))
@@ -62,17 +73,18 @@ def preflight(line: Line, tell: Callable[[str], None]) -> About:
 
 
 def _look(line: Line) -> About:
-    _check_access(line.server, line.ask(["true"]))
+    # Their address and port, our address and port; sudo would not pass it on.
+    *_, port = _asked(line, ["printenv", "SSH_CONNECTION"]).split()
     words = [] if line.server.user == "root" else ["sudo", "-n"]
-    ended = line.ask([*words, "sh", "-s"], given=PROBE.read_text())
+    said = _asked(line, [*words, "sh", "-s"], PROBE.read_text())
+    return replace(read(said), port=int(port))
+
+
+def _asked(line: Line, command: list[str], given: str = "") -> str:
+    ended = line.ask(command, given=given)
     if ended.code:
         raise Failed(refusal(line.server, ended))
-    return read(ended.out)
-
-
-def _check_access(server: Server, ended: Ended) -> None:
-    if ended.code:
-        raise Failed(refusal(server, ended))
+    return ended.out
 
 
 def refusal(server: Server, ended: Ended) -> str:
@@ -105,7 +117,7 @@ def _no_root(server: Server, ended: Ended) -> str:
 
 def read(said: str) -> About:
     """What probe.sh printed. What it could not find out is empty, or 0."""
-    numbers = ("clock", "port", "disk", "inodes", "memory", "swap")
+    numbers = ("clock", "disk", "inodes", "memory", "swap")
     lists = ("unresolved", "locked", "unfinished")
     found: dict[str, object] = {}
     for line in said.splitlines():
@@ -160,8 +172,8 @@ def problems(about: About, now: float) -> Iterator[str]:
     if abs(about.clock - now) > CLOCK_MAY_DIFFER:
         yield (
             f"its clock is {abs(about.clock - now) / 60:.0f} minutes"
-            f" {'ahead' if about.clock > now else 'behind'} ours: set it (timedatectl set-ntp true,"
-            " or date -s)"
+            f" {'ahead of' if about.clock > now else 'behind'} ours: set it"
+            " (timedatectl set-ntp true, or date -s)"
         )
 
 

@@ -11,7 +11,6 @@ echo "init=$(cat /proc/1/comm)"
 echo "container=$(systemd-detect-virt --container 2>/dev/null)"
 echo "python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)"
 echo "clock=$(date +%s)"
-echo "port=$(echo "$SSH_CONNECTION" | cut -d' ' -f4)"
 echo "disk=$(df -Pk / /var /srv 2>/dev/null | awk 'NR > 1 { print $4 }' | sort -n | head -n1)"
 echo "inodes=$(df -Pi / /var 2>/dev/null | awk 'NR > 1 && $2 > 0 { print $4 }' | sort -n | head -n1)"
 
@@ -26,10 +25,10 @@ echo "memory=$memory"
 echo "swap=$(awk '/^SwapTotal/ { print $2 }' /proc/meminfo)"
 
 # Can apt's servers be found? A proxy resolves for us, if there is one.
-hosts=$(apt-config dump 2>/dev/null | sed -n 's,^Acquire::https\{0,1\}::Proxy ".*://\([^:/"]*\).*,\1,p')
+hosts=$(apt-config dump 2>/dev/null | sed -n 's#^Acquire::https\?::Proxy ".*://\([^:/"]*\).*#\1#p')
 [ -n "$hosts" ] || hosts=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list \
     /etc/apt/sources.list.d/*.sources 2>/dev/null | grep -v '^ *#' \
-    | sed -n 's,.*https\{0,1\}://\([^:/ ]*\).*,\1,p' | sort -u)
+    | sed -n 's#.*https\?://\([^:/ ]*\).*#\1#p' | sort -u)
 for host in $hosts; do
     timeout 10 getent ahosts "$host" >/dev/null || echo "unresolved=$host"
 done

@@ -6,7 +6,7 @@ from pyinfra.context import host
 
 from deploy.vps.provision.firewall import clients
 from deploy.vps.provision.operations import Entry, File, Folder, files, settle, step, units
-from deploy.vps.provision.preflight import About
+from deploy.vps.provision.preflight import About, steps
 from deploy.vps.provision.secrets import Secrets
 from deploy.vps.provision.system import MADE
 from deploy.vps.servers import Fleet, Server
@@ -40,9 +40,10 @@ def apply(fleet: Fleet, server: Server, secrets: Secrets) -> None:
 
 def redis_files(fleet: Fleet, server: Server, about: About, secrets: Secrets) -> list[Entry]:
     ours = partial(File, mode="640", group="redis", pending="redis-server")
+    conf, as_good = (settings(fleet, server, memory) for memory in steps(about.memory))
     password = f"requirepass {secrets.redis}\n"
     found: list[Entry] = [
-        ours(PATH, settings(fleet, server, about.memory)),
+        ours(PATH, conf, as_good=(as_good,)),
         ours(SECRET, password),
         Folder(DROPIN),
         File(f"{DROPIN}/slipway.conf", UNIT, pending="redis-server"),
@@ -57,7 +58,7 @@ def redis_files(fleet: Fleet, server: Server, about: About, secrets: Secrets) ->
 def settings(fleet: Fleet, server: Server, memory: int) -> str:
     """`memory` in KiB."""
     share = 0.6 if set(server.roles) == {"redis"} else 0.15
-    most = max(64, int(memory * share / 1024 / 32) * 32)  # MiB
+    most = max(64, int(memory * share / 1024))  # MiB
     others = clients(fleet, server)
     bind = ["127.0.0.1", *([server.private] if others else [])]
     lines = [

@@ -6,9 +6,11 @@ force; somebody connects anew; the timer is stopped; the old file goes. Killed a
 takes the change back, and the next run makes it again since the old file is there.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import gevent
 from pyinfra.context import host
 
 from deploy.shell import Failed
@@ -17,6 +19,7 @@ from deploy.vps.provision.facts import Paths
 from deploy.vps.provision.operations import Act, Acts, Check, File, differing, digest
 
 AFTER = 90  # seconds
+TRY_FOR = 10  # seconds
 # $1 the unit, $2 the file, then what puts the file that is there in force.
 SET = f"""set -eu
 unit=$1 file=$2
@@ -79,7 +82,10 @@ def _login(line: Line, user: str, risky: Risky) -> Callable[[], None]:
 
 def can_log_in(line: Line, user: str) -> None:
     """Raises Failed."""
-    ended = line.ask(["true"], user=user, fresh=True)
-    if ended.code:
-        why = (ended.said.strip().splitlines() or ["ssh said nothing"])[-1]
-        raise Failed(f"a new connection as {user} fails: {why}")
+    deadline = time.monotonic() + TRY_FOR
+    while (ended := line.ask(["true"], user=user, fresh=True)).code:
+        # While sshd starts anew, it refuses connections for a moment.
+        if "Permission denied" in ended.said or time.monotonic() > deadline:
+            why = (ended.said.strip().splitlines() or ["ssh said nothing"])[-1]
+            raise Failed(f"a new connection as {user} fails: {why}")
+        gevent.sleep(0.5)

@@ -32,6 +32,7 @@ from deploy.vps.provision import (
     services,
     sshd,
     system,
+    tls,
     users,
     web,
 )
@@ -129,8 +130,18 @@ def _provision(task: Task, report: Report) -> None:
     try:
         run_ops(state)
     except PyinfraError as error:
-        if not report.failures:
+        if not report.failures and not report.stopping:
             raise Failed(str(error)) from None
+    _say_keys(task, report)
+
+
+def _say_keys(task: Task, report: Report) -> None:
+    """Those that other machines have to let in."""
+    for server in task.servers:
+        where = users.uses_key_for(task.fleet, server)
+        if where and server.name not in report.failures:
+            key = task.way(server).ask(["cat", f"{users.KEY}.pub"], user="deploy").out.strip()
+            report.line(server.name, f"its own key, to be let in by {' and '.join(where)}: {key}")
 
 
 def _preflights(task: Task, report: Report) -> dict[str, About]:
@@ -197,7 +208,9 @@ def _parts(task: Task, server: Server, about: About, secrets: Secrets) -> None:
     if set(server.roles) & {"web", "worker", "database"}:
         environment.apply(fleet, server, secrets)
     services.apply(fleet, server)
+    tls.apply(fleet, server)
     web.apply(fleet, server)
+    tls.issue(fleet, server)
 
 
 def _say_what_would_change(state: State, report: Report) -> None:
@@ -215,10 +228,7 @@ def _say_what_would_change(state: State, report: Report) -> None:
 
 def _last_lines(report: Report, servers: Sequence[Server], dry_run: bool, took: float) -> int:
     for server in servers:
-        count = report.changes[server.name]
-        would = "would be" if dry_run else "were"
-        said = f"{count} things {would} changed" if count > 1 else f"1 thing {would} changed"
-        report.line(server.name, said if count else "nothing changed")
+        report.line(server.name, _changes(report.changes[server.name], dry_run))
     for name, why in report.failures.items():
         say(f"failed: {name}: {why}", sys.stderr)
     if report.stopping:
@@ -227,6 +237,12 @@ def _last_lines(report: Report, servers: Sequence[Server], dry_run: bool, took: 
     if report.failures:
         say("What was done stays; the next `provision` goes on from here.", sys.stderr)
         return 1
-    total = sum(report.changes.values())
-    say(f"{'changed' if total else 'nothing changed'}: {len(servers)} servers, {took:.1f} s")
+    total = _changes(sum(report.changes.values()), dry_run)
+    say(f"{total}, on {', '.join(server.name for server in servers)}, in {took:.1f} s")
     return 0
+
+
+def _changes(count: int, dry_run: bool) -> str:
+    if not count:
+        return "nothing to change" if dry_run else "nothing changed"
+    return f"{count} change{'s' if count > 1 else ''}{' to make' if dry_run else ''}"

@@ -28,13 +28,29 @@ ADD = {
 }
 GROUPS = {"deploy": ("slipway", "systemd-journal", "adm")}
 KEY = "/home/deploy/.ssh/id_ed25519"
+# Nobody is there to be asked whether a host is the right one; one that changes its key is refused.
+SSH = File(
+    "/home/deploy/.ssh/config",
+    MADE + "Host *\n    BatchMode yes\n    StrictHostKeyChecking accept-new\n",
+    mode="600",
+    owner="deploy",
+    group="deploy",
+)
 
 
 def apply(fleet: Fleet, server: Server) -> None:
     step("users", _accounts)
     step("users", files, user_files(fleet))
-    if fleet.repository or (server.has("database") and fleet.backups.copy_to):
+    if uses_key_for(fleet, server):
+        step("users", files, [SSH])
         step("users", _own_key, server.name)
+
+
+def uses_key_for(fleet: Fleet, server: Server) -> list[str]:
+    """Where a server comes in as deploy, with a key of its own."""
+    copy_to = fleet.backups.copy_to if server.has("database") else None
+    runs_code = server.has("web") or server.has("worker")
+    return [each for each in (copy_to, fleet.repository if runs_code else None) if each]
 
 
 @operation()
