@@ -1,9 +1,6 @@
-from pathlib import Path
+"""`python -m deploy vps provision`: an empty server becomes a home for the service; run again, it
+changes what differs. Imports pyinfra, which costs half a second."""
 
-from deploy.vps.servers import Fleet, Server
+from deploy.vps.provision.run import provision
 
-
-def provision(
-    fleet: Fleet, servers: list[Server], ssh_config: Path | None, *, dry_run: bool
-) -> int:
-    raise NotImplementedError
+__all__ = ["provision"]

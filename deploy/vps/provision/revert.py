@@ -1,0 +1,91 @@
+"""Changes that could lock the operator out: they are taken back by a timer on the server itself,
+unless a new connection has shown that people still get in.
+
+The order: the old file is put aside; the timer is set; the new file is put in its place and in
+force; somebody connects anew; the timer is stopped; the old file goes. Killed anywhere, the timer
+takes the change back, and the next run makes it again since the old file is there.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import gevent
+from pyinfra.context import host
+
+from deploy.shell import Failed
+from deploy.vps.provision.connection import Line
+from deploy.vps.provision.facts import Paths
+from deploy.vps.provision.operations import Act, Acts, Check, File, differing, digest
+
+AFTER = 90  # seconds
+TRY_FOR = 10  # seconds
+# $1 the unit, $2 the file, then what puts the file that is there in force.
+SET = f"""set -eu
+unit=$1 file=$2
+shift 2
+systemctl stop "$unit.timer" 2>/dev/null || true
+systemctl reset-failed "$unit.service" 2>/dev/null || true
+if [ ! -e "$file.before" ]; then
+    if [ -e "$file" ]; then cp -p "$file" "$file.before"; else : >"$file.before"; fi
+fi
+systemd-run --quiet --unit="$unit" --on-active={AFTER} --timer-property=AccuracySec=1s -- \\
+    /bin/sh -c 'file=$1; shift; if [ -s "$file.before" ]; then mv -f "$file.before" "$file"
+    else rm -f "$file" "$file.before"; fi; exec "$@"' revert "$file" "$@"
+"""
+KEEP = """set -eu
+systemctl stop "$1.timer"
+rm -f "$2.before"
+"""
+
+
+@dataclass(frozen=True)
+class Risky:
+    """A file, what puts it in force, and what puts the old one in force again."""
+
+    unit: str
+    file: File
+    says: str
+    use: tuple[str, ...]
+    use_old: tuple[str, ...]
+
+
+def guarded(risky: Risky, logins: Sequence[str]) -> Acts:
+    """Commands that put the file in place, if it is not. `logins`: who must still get in."""
+    file = risky.file
+    found = host.get_fact(Paths, paths=[file.path, f"{file.path}.before"])
+    there = found.get(file.path)
+    if there and there.digest == digest(file.content) and f"{file.path}.before" not in found:
+        yield from differing([file])  # its mode and owner
+        return
+    line: Line = host.data.line
+    yield Act("", ["sh", "-c", SET, "set", risky.unit, file.path, *risky.use_old])
+    yield from differing([file])
+    yield Act(risky.says, list(risky.use))
+    for user in logins:
+        yield Check(f"try a new connection as {user}", _login(line, user, risky))
+    yield Act("", ["sh", "-c", KEEP, "keep", risky.unit, file.path])
+
+
+def _login(line: Line, user: str, risky: Risky) -> Callable[[], None]:
+    def check() -> None:
+        try:
+            can_log_in(line, user)
+        except Failed as failure:
+            raise Failed(
+                f"{failure}\n{risky.file.path} is taken back within {AFTER} s, and nothing after it"
+                " was done"
+            ) from None
+
+    return check
+
+
+def can_log_in(line: Line, user: str) -> None:
+    """Raises Failed."""
+    deadline = time.monotonic() + TRY_FOR
+    while (ended := line.ask(["true"], user=user, fresh=True)).code:
+        # While sshd starts anew, it refuses connections for a moment.
+        if "Permission denied" in ended.said or time.monotonic() > deadline:
+            why = (ended.said.strip().splitlines() or ["ssh said nothing"])[-1]
+            raise Failed(f"a new connection as {user} fails: {why}")
+        gevent.sleep(0.5)

@@ -1,0 +1,248 @@
+"""From the preflight to the last line: what is done on each server, and in which order."""
+
+import logging
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import gevent
+from pyinfra.api.config import Config
+from pyinfra.api.connect import connect_all
+from pyinfra.api.deploy import add_deploy
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.operations import run_ops
+from pyinfra.api.state import State
+from pyinfra.context import ctx_host, ctx_state
+
+from deploy.shell import Failed, say
+from deploy.vps.provision import (
+    environment,
+    firewall,
+    packages,
+    postgres,
+    program,
+    redis,
+    services,
+    sshd,
+    system,
+    tls,
+    users,
+    web,
+)
+from deploy.vps.provision.connection import Line, use_openssh
+from deploy.vps.provision.operations import Act
+from deploy.vps.provision.preflight import About, preflight
+from deploy.vps.provision.report import Report, step
+from deploy.vps.provision.secrets import Secrets, gather
+from deploy.vps.servers import Fleet, Server
+from deploy.vps.ssh import Ssh
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for, and of which servers of the fleet."""
+
+    fleet: Fleet
+    servers: Sequence[Server]
+    ssh: Ssh
+    dry_run: bool
+    update: bool
+
+    def way(self, server: Server) -> Line:
+        return Line(self.ssh, server)
+
+
+def provision(
+    fleet: Fleet,
+    servers: Sequence[Server],
+    ssh_config: Path | None = None,
+    *,
+    dry_run: bool = False,
+    update: bool = False,
+) -> int:
+    """Provision these of the fleet's servers: 0 ok, 1 if one failed, 130 if interrupted. With
+    `dry_run` it says what it would change; with `update` the distribution's packages are updated.
+    """
+    start = time.monotonic()
+    report = Report([server.name for server in servers])
+    try:
+        with _kept_connections(ssh_config) as ssh, report.finishing_commands():
+            fleet = resolved(fleet.with_keys())
+            chosen = [each for each in fleet.servers if each.name in {s.name for s in servers}]
+            _provision(Task(fleet, chosen, ssh, dry_run, update), report)
+    except Failed as failure:
+        say(f"failed: {failure}", sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        report.stopping = True
+    return _last_lines(report, servers, dry_run, time.monotonic() - start)
+
+
+@contextmanager
+def _kept_connections(config: Path | None) -> Iterator[Ssh]:
+    """One connection to each server: an operation is a round trip then, and not ten."""
+    with tempfile.TemporaryDirectory(prefix="ssh-") as folder:
+        yield Ssh(config, Path(folder))
+
+
+def resolved(fleet: Fleet) -> Fleet:
+    """With an address in the place of each name by which servers reach each other: firewalls and
+    pg_hba.conf want addresses. Raises Failed."""
+    servers = tuple(
+        each.model_copy(update={"private": _address(each.private)}) for each in fleet.servers
+    )
+    return fleet.model_copy(update={"servers": servers})
+
+
+def _address(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise Failed(
+            f"the name {host} is not found ({error.strerror}): is it written as in"
+            " deploy/servers.toml, and does this machine resolve names?"
+        ) from None
+
+
+def _provision(task: Task, report: Report) -> None:
+    """Raises Failed before anything is touched, if one of the servers is not fit."""
+    found = _preflights(task, report)
+    secrets = _secrets(task, report)
+    state = _state(task, found)
+    state.add_callback_handler(report)
+    for host in state.inventory:
+        server = next(each for each in task.servers if each.name == host.name)
+        add_deploy(state, _parts, task, server, found[server.name], secrets, host=host)
+    if task.dry_run:
+        _say_what_would_change(state, report)
+        return
+    try:
+        run_ops(state)
+    except PyinfraError as error:
+        if not report.failures and not report.stopping:
+            raise Failed(str(error)) from None
+    _say_keys(task, report)
+
+
+def _say_keys(task: Task, report: Report) -> None:
+    """Those that other machines have to let in."""
+    for server in task.servers:
+        where = users.uses_key_for(task.fleet, server)
+        if where and server.name not in report.failures:
+            key = task.way(server).ask(["cat", f"{users.KEY}.pub"], user="deploy").out.strip()
+            report.line(server.name, f"its own key, to be let in by {' and '.join(where)}: {key}")
+
+
+def _preflights(task: Task, report: Report) -> dict[str, About]:
+    """Of all servers at once. Raises Failed, with all that is wrong with all of them."""
+    wrong: list[str] = []
+    found: dict[str, About] = {}
+
+    def one(server: Server) -> None:
+        try:
+            found[server.name] = preflight(
+                task.way(server), lambda text: report.line(server.name, text)
+            )
+        except Failed as failure:
+            wrong.extend(f"{server.name}: {each}" for each in str(failure).splitlines())
+
+    gevent.joinall([gevent.spawn(one, each) for each in task.servers], raise_error=True)
+    if wrong:
+        raise Failed("\n".join([*wrong, "nothing was touched"]))
+    for name, about in found.items():
+        report.line(name, f"{about.distribution} {about.version}, {about.memory // 1024} MiB")
+        if said := system.no_swap(about):
+            report.line(name, said)
+    return found
+
+
+def _secrets(task: Task, report: Report) -> Secrets:
+    def made(server: str, name: str) -> None:
+        would = "would make" if task.dry_run else "make"
+        report.line(server, f"secrets: {would} {name}")
+        report.changes[server] += 1
+
+    return gather(task.fleet, task.way, make=not task.dry_run, made=made)
+
+
+def _state(task: Task, found: dict[str, About]) -> State:
+    logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)  # what is said, the report says
+    hosts = [
+        (
+            each.name,
+            {"line": task.way(each), "about": found[each.name], "_sudo": each.user != "root"},
+        )
+        for each in task.servers
+    ]
+    # What differs is looked for when its turn has come, and not before all the rest as well.
+    state = State(Inventory((hosts, {})), Config(), check_for_changes=False)
+    use_openssh(state)
+    connect_all(state)
+    return state
+
+
+def _parts(task: Task, server: Server, about: About, secrets: Secrets) -> None:
+    """All that a server gets. What lets people in comes before what keeps others out."""
+    fleet = task.fleet
+    packages.apply(fleet, server, update=task.update)
+    users.apply(fleet, server)
+    sshd.apply(fleet, server)
+    firewall.apply(fleet, server)
+    system.apply(fleet, server)
+    program.apply(fleet, server)
+    if server.has("database"):
+        postgres.apply(fleet, server, secrets)
+    if server.has("redis"):
+        redis.apply(fleet, server, secrets)
+    if set(server.roles) & {"web", "worker", "database"}:
+        environment.apply(fleet, server, secrets)
+    services.apply(fleet, server)
+    tls.apply(fleet, server)
+    web.apply(fleet, server)
+    tls.issue(fleet, server)
+
+
+def _say_what_would_change(state: State, report: Report) -> None:
+    """Each operation looks, and what it would do is said instead."""
+    with ctx_state.use(state):
+        for host in state.inventory:
+            with ctx_host.use(host):
+                for op_hash in host.op_hash_order:
+                    for command in state.ops[host][op_hash].command_generator():
+                        if isinstance(command, Act) and command.says:
+                            what = f"{step(state, op_hash, host)}: would {command.says}"
+                            report.line(host.name, what)
+                            report.changes[host.name] += 1
+
+
+def _last_lines(report: Report, servers: Sequence[Server], dry_run: bool, took: float) -> int:
+    for server in servers:
+        report.line(server.name, _changes(report.changes[server.name], dry_run))
+    for name, why in report.failures.items():
+        say(f"failed: {name}: {why}", sys.stderr)
+    if report.stopping:
+        say("stopped: the next `provision` goes on from here", sys.stderr)
+        return 130
+    if report.failures:
+        say("What was done stays; the next `provision` goes on from here.", sys.stderr)
+        return 1
+    total = _changes(sum(report.changes.values()), dry_run)
+    say(f"{total}, on {', '.join(server.name for server in servers)}, in {took:.1f} s")
+    return 0
+
+
+def _changes(count: int, dry_run: bool) -> str:
+    if not count:
+        return "nothing to change" if dry_run else "nothing changed"
+    return f"{count} change{'s' if count > 1 else ''}{' to make' if dry_run else ''}"
