@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     found = verb("provision", "make servers a home for the service; again: change what differs")
     found.add_argument("--dry-run", action="store_true", help="say what would change")
+    found.add_argument("--update", action="store_true", help="the distribution's packages too")
     found.add_argument("--only", metavar="SERVER", help="one of them")
     found = verb("release", "have a commit serve, without a failed request")
     found.add_argument("ref", nargs="?", default="HEAD", metavar="REF", help="HEAD unless given")
@@ -105,7 +106,9 @@ def _run(given: argparse.Namespace) -> int:
         from deploy.vps.provision import provision
 
         chosen = [operate.server(fleet, given.only)] if given.only else list(fleet.servers)
-        return provision(fleet.with_keys(), chosen, given.ssh_config, dry_run=given.dry_run)
+        return provision(
+            fleet, chosen, given.ssh_config, dry_run=given.dry_run, update=given.update
+        )
     with connected(given.ssh_config, fleet.servers) as ssh:
         operator = operate.Operator(ROOT, fleet, ssh, f"{getpass.getuser()}@{socket.gethostname()}")
         return VERBS[given.verb](operator, given)

@@ -1,7 +1,6 @@
 """Servers that a clone's servers.toml names, as their operator and as their users see them."""
 
 import json
-import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -168,8 +167,16 @@ def assert_none_failed(load: Load) -> None:
     assert ROWS[-1].lost == 0
 
 
-def seconds_until_switched(said: str) -> float:
-    """From the line in which a release says how long it took until it served."""
-    found = re.search(r"switched after ([\d.]+) s", said)
-    assert found, said
-    return float(found[1])
+def seconds_until_switched(fleet: Fleet, *words: str) -> float:
+    """From the call of a verb that must not fail to the switch, which it says when it is done."""
+    start, switched, said = time.monotonic(), 0.0, []
+    running = fleet.clone.started(*fleet.words(*words))
+    assert running.stdout is not None
+    with running.stdout:
+        for line in running.stdout:
+            said.append(line)
+            if line.startswith("→ smoke test through nginx"):
+                switched = time.monotonic() - start
+    assert running.wait() == 0, "".join(said)[-3000:]
+    assert switched, said
+    return switched

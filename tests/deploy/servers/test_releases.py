@@ -31,10 +31,10 @@ def test_three_releases_a_rollback_and_a_variable_fail_no_request_and_lose_no_jo
         taken = []
         for version in versions:
             fleet.clone.git("checkout", "--quiet", version)
-            taken.append(seconds_until_switched(fleet.ok("release")))
+            taken.append(seconds_until_switched(fleet, "release"))
             assert fleet.serving() == version
         fleet.clone.git("checkout", "--quiet", "main")
-        back = seconds_until_switched(fleet.ok("rollback"))
+        back = seconds_until_switched(fleet, "rollback")
         assert fleet.serving() == versions[1]
         fleet.ok("env", "set", "LOG_LEVEL=WARNING")
         assert fleet.serving() == versions[1]
