@@ -114,9 +114,10 @@ class Fleet:
     @contextmanager
     def load(self, scenario: str, *, pause: float = PAUSE) -> Iterator[Load]:
         """16 clients that keep their connections, reading, writing and signing up."""
+        until(lambda: self.unfinished() == 0, seconds=60)
+        start, before = time.monotonic(), self.welcomed()
         traffic = Traffic(self)  # type: ignore[arg-type]
         makers = (traffic.list_posts, traffic.write_post, traffic.edit_post, sign_up)
-        start, before = time.monotonic(), self.welcomed()
         address = self.front.address
         with Load(443, *makers, tls=UNVERIFIED, pause=pause, address=address, name=DOMAIN) as load:
             load.wait_for_more(100)
