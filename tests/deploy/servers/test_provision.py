@@ -1,0 +1,203 @@
+"""A fresh server: provisioned, provisioned again, and refused in words if it is not fit."""
+
+import re
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.servers.clone import Clone
+from tests.deploy.servers.fleet import FIGURES, Fleet
+from tests.deploy.servers.lab import Server, new_key
+
+ALL = ("web", "worker", "database", "redis")
+
+
+@pytest.fixture(scope="module")
+def bare(keys: Path, key: str) -> Iterator[Fleet]:
+    """A server as its provider hands it over; nothing of these tests may change that."""
+    folder = Path(tempfile.mkdtemp(prefix="service-bare-"))
+    with Server("bare", key) as server:
+        yield Fleet(Clone(folder / "clone"), keys, key, {server: ALL})
+    shutil.rmtree(folder)
+
+
+def test_what_is_provisioned_again_does_not_change(one: Fleet) -> None:
+    start = time.monotonic()
+    said = one.ok("provision")
+    FIGURES.append(f"provisioned again: {time.monotonic() - start:.0f} s, nothing changed")
+    assert said.splitlines()[-1].startswith("nothing changed, on one, in ")
+
+
+def test_what_somebody_changed_is_put_right(one: Fleet) -> None:
+    one.front.sh("chmod 600 /etc/nginx/nginx.conf; rm /etc/systemd/system/slipway-worker.service")
+    said = one.ok("provision")
+    assert re.search(r"^[1-9]\d* changes?, on one", said, re.M), said
+    assert "nothing changed" in one.ok("provision")
+    assert one.request("GET", "/health/ready").status == 200
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(bare: Fleet) -> None:
+    look = "ls -lR /etc /srv /usr/local | md5sum; dpkg-query -W | md5sum"
+    before = bare.front.sh(look)
+    said = bare.ok("provision", "--dry-run")
+    assert re.search(r"^\d\d+ changes to make, on bare", said, re.M), said
+    assert "install" in said
+    assert bare.front.sh(look) == before
+
+
+REFUSED = {
+    "a distribution that is not known": (
+        "sed -i 's/^ID=.*/ID=arch/; s/^ID_LIKE=.*//' /etc/os-release",
+        "cp /tmp/os-release /etc/os-release",
+        "Debian",
+    ),
+    "names that are not found": (
+        "echo nameserver 127.0.0.9 >/etc/resolv.conf",
+        "cat /tmp/resolv.conf >/etc/resolv.conf",
+        "resolv",
+    ),
+    "a disk that is full": (
+        "mount -t tmpfs -o size=50m full /var",
+        "umount /var",
+        "MiB",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_server_that_is_not_fit_is_refused_before_it_is_touched(bare: Fleet, what: str) -> None:
+    before, after, expected = REFUSED[what]
+    bare.front.sh("cp --dereference /etc/os-release /etc/resolv.conf /tmp")
+    bare.front.sh(before)
+    try:
+        ended = bare.vps("provision")
+    finally:
+        bare.front.sh(after)
+    assert ended.returncode == 1, ended.stdout
+    assert expected in ended.stderr
+    assert ended.stderr.startswith("failed: bare: ")
+    assert "nothing was touched" in ended.stderr
+
+
+def test_a_key_that_is_not_let_in_is_said_to_be_so(bare: Fleet, tmp_path: Path) -> None:
+    new_key(tmp_path, "other")
+    config = (bare.keys / "config").read_text().replace(f"{bare.keys}/key", f"{tmp_path}/other")
+    (tmp_path / "config").write_text(config)
+    ended = bare.clone.deploy("vps", "--ssh-config", str(tmp_path / "config"), "provision")
+    assert ended.returncode == 1
+    assert "does not accept your key" in ended.stderr
+
+
+def test_a_host_key_that_changed_is_not_gone_past(bare: Fleet) -> None:
+    bare.vps("provision", "--dry-run")  # known from now on
+    change = "rm /etc/ssh/ssh_host_*; ssh-keygen -A; systemctl restart ssh"
+    bare.front.sh(change)
+    ended = bare.vps("provision")
+    lines = (bare.keys / "known_hosts").read_text().splitlines()
+    kept = [line for line in lines if bare.front.address not in line.split()[0].split(",")]
+    (bare.keys / "known_hosts").write_text("".join(f"{line}\n" for line in kept))
+    assert ended.returncode == 1
+    assert f"ssh-keygen -R {bare.front.address}" in ended.stderr
+
+
+def test_a_user_who_is_not_root_and_may_not_become_it_is_refused(bare: Fleet, key: str) -> None:
+    bare.front.sh(
+        "useradd --create-home --shell /bin/bash guest; mkdir -p ~guest/.ssh;"
+        " cp ~/.ssh/authorized_keys ~guest/.ssh/; chown -R guest: ~guest/.ssh"
+    )
+    settings = bare.clone.folder / "deploy" / "servers.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("[servers.bare]", '[servers.bare]\nuser = "guest"'))
+    ended = bare.vps("provision")
+    settings.write_text(text)
+    assert ended.returncode == 1
+    assert "guest" in ended.stderr and "sudo" in ended.stderr
+
+
+def test_a_server_that_does_not_answer_is_said_to_be_so(bare: Fleet) -> None:
+    settings = bare.clone.folder / "deploy" / "servers.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("[servers.bare]", "[servers.bare]\nport = 2222"))
+    ended = bare.vps("provision")
+    settings.write_text(text)
+    assert ended.returncode == 1
+    assert "nothing listens on its port 2222" in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def interrupted(keys: Path, key: str) -> Iterator[Fleet]:
+    folder = Path(tempfile.mkdtemp(prefix="service-older-"))
+    with Server("older", key, "bookworm") as server:
+        yield Fleet(Clone(folder / "clone"), keys, key, {server: ALL})
+    shutil.rmtree(folder)
+
+
+def test_an_older_debian_whose_provision_was_killed_and_interrupted_is_finished_by_the_next(
+    interrupted: Fleet,
+) -> None:
+    """A third of the way and two thirds of it; then a release, and the way in is still open."""
+    for step, number in (("users", signal.SIGKILL), ("PostgreSQL", signal.SIGINT)):
+        running = interrupted.clone.started(*interrupted.words("provision"))
+        assert running.stdout is not None
+        with running.stdout:
+            for line in running.stdout:
+                if step in line:
+                    break
+            running.send_signal(number)
+        assert running.wait() in (-signal.SIGKILL, 130)
+    interrupted.ok("provision")
+    assert "nothing changed" in interrupted.ok("provision")
+    interrupted.ok("release")
+    assert interrupted.serving() == interrupted.clone.first
+
+
+def test_only_what_users_and_operators_need_is_open(one: Fleet) -> None:
+    script = (
+        "for port in 22 80 443 5432 6379 8001 8002 8080; do"
+        f' timeout 2 bash -c "</dev/tcp/{one.front.address}/$port" 2>/dev/null && echo $port;'
+        " done; true"
+    )
+    with Server("outsider", one.front._key) as outsider:
+        found = outsider.sh(script, check=False)
+    assert found.split() == ["22", "80", "443"]
+
+
+def test_each_unit_is_as_closed_as_it_can_be(one: Fleet) -> None:
+    for unit in ("web@blue", "worker", "scheduler", "migrate@blue", "boot", "backup"):
+        said = one.front.sh(
+            f"systemd-analyze security --no-pager slipway-{unit}.service | tail -1", check=False
+        )
+        found = re.search(r"(\d+\.\d)", said)
+        assert found, said
+        assert float(found[1]) <= 1.5, (unit, said)
+    assert one.front.sh("systemd-analyze verify /etc/systemd/system/slipway-*.service 2>&1") == ""
+
+
+def test_an_operator_is_let_in_by_key_and_by_nothing_else(one: Fleet) -> None:
+    said = one.front.sh("sshd -T")
+    for line in (
+        "passwordauthentication no",
+        "kbdinteractiveauthentication no",
+        "permitrootlogin without-password",
+        "permitemptypasswords no",
+        "x11forwarding no",
+    ):
+        assert line in said.splitlines(), line
+
+
+def test_who_deploys_may_do_one_thing_as_root(one: Fleet) -> None:
+    deploy = "runuser -u deploy -- sudo --non-interactive"
+    assert one.front.sh(f"{deploy} /usr/local/sbin/slipway-root boot; echo $?").endswith("0\n")
+    for command in (
+        "id",
+        "/usr/local/sbin/slipway-root start red",
+        "/usr/local/sbin/slipway-root database drop slipway",
+        "/usr/local/sbin/slipway-root database create 'slipway_a; DROP'",
+    ):
+        assert one.front.sh(f"{deploy} {command} 2>/dev/null; echo $?", check=False) != "0\n"
+    assert one.front.sh("ls -ld /usr/local/sbin/slipway-root").startswith("-rwxr-xr-x 1 root root")
