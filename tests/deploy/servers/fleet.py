@@ -57,7 +57,8 @@ class Fleet:
                 f'private = "{server.address}"',
                 f"roles = {json.dumps(has)}",
             ]
-        (self.clone.folder / "deploy" / "servers.toml").write_text("\n".join(lines) + "\n")
+        text = "\n".join(lines) + "\n"
+        self.clone.first = self.clone.commit("our servers", {"deploy/servers.toml": text})
 
     def _write_ssh_config(self) -> None:
         (self.keys / "config").write_text(

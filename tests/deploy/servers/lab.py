@@ -17,13 +17,13 @@ class Server:
 
     def __init__(self, name: str, key: str, suite: str = "trixie", *options: str) -> None:
         self.name, self.container = name, PREFIX + name
-        self._key, self._image, self._options = key, f"{IMAGE}:{suite}", options
+        self.key, self._image, self._options = key, f"{IMAGE}:{suite}", options
 
     def __enter__(self) -> Self:
         docker("rm", "--force", "--volumes", self.container, check=False)
         docker(
             *("run", "--detach", "--privileged", "--network", NETWORK, "--hostname", self.name),
-            *("--name", self.container, "--env", f"VPS_SSH_KEY={self._key}", *self._options),
+            *("--name", self.container, "--env", f"VPS_SSH_KEY={self.key}", *self._options),
             self._image,
         )
         self.wait()

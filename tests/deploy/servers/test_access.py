@@ -14,11 +14,9 @@ def ci(one: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """OpenSSH's configuration of who has the key."""
     folder = tmp_path_factory.mktemp("ci")
     public = new_key(folder, "ci")
-    settings = one.clone.folder / "deploy" / "servers.toml"
-    text = settings.read_text()
-    settings.write_text(text.replace("[servers.one]", f'ci_keys = ["{public}"]\n[servers.one]'))
+    with_key = ("[servers.one]", f'ci_keys = ["{public}"]\n[servers.one]')
+    one.clone.first = one.clone.commit("a key of CI", {"deploy/servers.toml": with_key})
     one.ok("provision")
-    one.clone.commit("servers.toml with the key")
     config = (one.keys / "config").read_text().replace(f"{one.keys}/key", f"{folder}/ci")
     (folder / "config").write_text(config)
     return folder / "config"

@@ -162,7 +162,7 @@ def test_only_what_users_and_operators_need_is_open(one: Fleet) -> None:
         f' timeout 2 bash -c "</dev/tcp/{one.front.address}/$port" 2>/dev/null && echo $port;'
         " done; true"
     )
-    with Server("outsider", one.front._key) as outsider:
+    with Server("outsider", one.front.key) as outsider:
         found = outsider.sh(script, check=False)
     assert found.split() == ["22", "80", "443"]
 
