@@ -1,6 +1,7 @@
 """All that the user deploy may do as root: which words are taken, and what they run."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -104,11 +105,15 @@ def python(text: str, **more: bool) -> Step:
     return Step([sys.executable, "-c", text], **more)
 
 
-def test_the_first_failure_ends_it_but_for_what_is_always_done() -> None:
+def test_the_first_failure_ends_it_but_for_what_is_always_done(tmp_path: Path) -> None:
     fails, works = python("raise SystemExit(3)"), python("")
     assert run([works, works]) == 0
     assert run([fails, python("raise SystemExit(4)")]) == 3
-    assert run([fails, python("raise SystemExit(4)", always=True)]) == 3
+    writes = f"open({str(tmp_path / 'done')!r}, 'w'); raise SystemExit(4)"
+    assert run([fails, python(writes)]) == 3
+    assert not (tmp_path / "done").exists()
+    assert run([fails, python(writes, always=True)]) == 3
+    assert (tmp_path / "done").exists()
     assert run([python("raise SystemExit(5)", may_fail=True), works]) == 0
 
 
