@@ -53,9 +53,7 @@ def test_the_first_release(server: tuple[Host, Played]) -> None:
         "blue: service migrate --pending",
         "blue: pg_dump --no-password --format=custom --no-owner --no-privileges"
         f" --snapshot=00000003-0000001B-1 --file={dump.with_name(f'.{dump.stem}.part')}",
-        "blue: root stop blue",
         "blue: root migrate blue",
-        "blue: root stop blue",
         "blue: root start blue",
         "blue: smoke http://127.0.0.1:8001 --web-only --forwarded",
         "blue: smoke https://api.example.com --at 127.0.0.1 --insecure --web-only",
@@ -75,7 +73,6 @@ def test_the_next_one_takes_the_other_colour_and_the_same_packages(
     assert steps(played) == [
         "blue: service settings",
         "blue: service migrate --pending",
-        "blue: root stop green",
         "blue: root start green",
         "blue: smoke http://127.0.0.1:8002 --web-only --forwarded",
         "green: smoke https://api.example.com --at 127.0.0.1 --insecure --web-only",
@@ -149,7 +146,6 @@ def test_a_rollback_switches_after_the_start_and_goes_back_no_further_next_time(
     played.ran.clear()
     rollback(host, None, "alice")
     assert steps(played) == [
-        "green: root stop blue",
         "green: root start blue",
         "blue: smoke https://api.example.com --at 127.0.0.1 --insecure --web-only",
         "blue: root workers restart",
@@ -199,6 +195,16 @@ def test_one_that_was_killed_after_the_switch_is_finished_by_the_next(
     assert steps(played) == ["green: root workers restart", "green: root stop blue"]
     assert layout.target(host.layout.workers) == second
     assert releases.history(host.layout) == [first.name, second.name]
+
+
+@pytest.mark.parametrize("unit", ["slipway-web@green.service", "slipway-web@green.socket"])
+def test_what_was_left_running_is_stopped_before_it_gets_another_release(
+    served: tuple[Host, Played, Path], unit: str
+) -> None:
+    host, played, _ = served
+    played.started[unit] = 1
+    turn.assign(host, "green", unpacked(host, 2))
+    assert steps(played) == ["blue: root stop green"]
 
 
 def test_a_first_release_that_was_killed_before_it_ran_serves_nothing(
