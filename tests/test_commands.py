@@ -1,6 +1,7 @@
 """`python -m service COMMAND`: usage, exit codes, and what is said when it cannot start."""
 
 import http.server
+import json
 import os
 import re
 import shutil
@@ -95,6 +96,26 @@ def test_a_bad_environment_ends_every_command_before_a_port_is_looked_at(clone: 
             for name in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "WEB_THREADS"):
                 assert f"\n  {name} " in err
             assert "Traceback" not in err
+
+
+def test_settings_of_a_file_are_checked_and_asked_for_nothing(clone: Path, tmp_path: Path) -> None:
+    """What a server calls before it takes new variables: no database is there."""
+    file = tmp_path / "new.env"
+    words = [*SERVICE, "settings", "--dotenv", str(file)]
+    file.write_text("".join(f"{name}={value}\n" for name, value in VALID.items()))
+    checked = start(words, clone)
+    assert checked.communicate(timeout=60)[0].startswith("The environment is valid: ")
+    assert checked.returncode == 0
+    out, _ = start([*words, "--json"], clone).communicate(timeout=60)
+    told = json.loads(out)
+    assert {told[name]["secret"] for name in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET")} == {True}
+    assert told["WEB_CONCURRENCY"] == {"value": "1", "from": "default", "secret": False}
+    assert "secret@" not in out and "xxxx" not in out
+    file.write_text(file.read_text() + "WEB_THREADS=many\n")
+    checked = start(words, clone)
+    out, err = checked.communicate(timeout=60)
+    assert (checked.returncode, out) == (1, "")
+    assert "1 problem" in err and "WEB_THREADS" in err
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,30 @@ def test_a_fresh_answer_is_used_again(part: Part) -> None:
     assert part.asked == 1
 
 
+def test_an_answer_may_be_waited_for_while_the_next_question_begins(
+    part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that has not been started yet cannot be joined, which was a 500."""
+    part.may_answer.set()
+    assert part.look(10).status == "up"
+    time.sleep(health.FRESH)
+    begins, may_start = threading.Event(), threading.Event()
+    asking, start = threading.Thread(target=part.probe.begin), threading.Thread.start
+
+    def start_late(thread: threading.Thread) -> None:
+        if thread is not asking:
+            begins.set()
+            may_start.wait(10)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    asking.start()
+    begins.wait(10)
+    assert part.probe.answer(time.monotonic() + 0.05).status == "up"
+    may_start.set()
+    asking.join()
+
+
 def test_parts_that_hang_are_waited_for_together() -> None:
     hanging = {name: Part() for name in ("database", "migrations", "redis")}
     found = health.Health({name: part.probe for name, part in hanging.items()})

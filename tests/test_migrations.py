@@ -91,7 +91,7 @@ def test_constraints_are_named_by_the_convention(connection: Connection) -> None
     assert [name for name in names if not re.match(r"(ix|uq|ck|fk|pk)_[a-z]", name)] == []
 
 
-def run_migrate(settings: Settings) -> "subprocess.Popen[str]":
+def run_migrate(settings: Settings, *more: str) -> "subprocess.Popen[str]":
     env = surroundings() | {
         "APP_ENV": "test",
         "LOG_FORMAT": "json",
@@ -100,13 +100,28 @@ def run_migrate(settings: Settings) -> "subprocess.Popen[str]":
         "JWT_SECRET": JWT_SECRET,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "service", "migrate"],
+        [sys.executable, "-m", "service", "migrate", *more],
         cwd=ROOT,
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def test_what_it_would_run_is_listed_in_its_order(empty: Settings, connection: Connection) -> None:
+    assert migrations.pending(empty) == REVISIONS
+    command.upgrade(CONFIG, REVISIONS[1])
+    assert migrations.pending(empty) == REVISIONS[2:]
+    listing = run_migrate(empty, "--pending")
+    assert listing.communicate(timeout=60)[0].split() == REVISIONS[2:]
+    assert listing.returncode == 0
+    assert migrations.inspect(empty)[0] == REVISIONS[1]  # nothing was run
+    command.upgrade(CONFIG, "head")
+    assert migrations.pending(empty) == []
+    connection.execute(text("UPDATE alembic_version SET version_num = 'from_tomorrow'"))
+    connection.commit()
+    assert migrations.pending(empty) == []
 
 
 def test_four_at_once_migrate_once(empty: Settings) -> None:

@@ -254,6 +254,27 @@ def test_each_wrong_answer_is_one_line(
     assert "Traceback" not in said.err
 
 
+def test_one_server_of_a_name_can_be_asked_as_its_proxy_would(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(dict(handler.headers))
+        reply(503, "application/json", NOT_READY)(handler)
+
+    with answering(answer) as url:
+        named = url.replace("localhost", "api.example.com")  # which is no address of ours
+        words = ["smoke", named, "--timeout", "0.1", "--at", "127.0.0.1"]
+        assert main(words) == 1
+        assert main([*words, "--forwarded"]) == 1
+    assert NOT_OK in capsys.readouterr().err
+    assert {each["Host"] for each in asked} == {named.removeprefix("http://")}
+    assert "X-Forwarded-Proto" not in asked[0]
+    assert asked[-1]["X-Forwarded-Proto"] == "https"
+    assert asked[-1]["X-Forwarded-For"] == "127.0.0.1"
+
+
 def test_a_bad_certificate_is_said_and_can_be_borne(capsys: pytest.CaptureFixture[str]) -> None:
     certificate = ROOT / "tests" / "localhost.pem"
     with answering(reply(503, "application/json", NOT_READY), certificate) as url:

@@ -2,104 +2,65 @@
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from deploy.shell import Failed, finish_commands, say
+from deploy.shell import Failed
 from deploy.vps.host import (
     audit,
-    backups,
-    edge,
-    envfile,
+    data,
     gate,
     layout,
-    lock,
     processes,
     progress,
     release,
     releases,
-    restore,
     rollback,
     status,
     surroundings,
+    switches,
     turn,
-    variables,
     workers,
 )
+from deploy.vps.host.change import change
 from deploy.vps.host.cli import parser
 from deploy.vps.host.layout import Host, Layout
 
 Verb = Callable[[Host, argparse.Namespace], None]
-FREE_WHILE_LOCKED = (
-    "backup",
-    "restore-test",
-    "maintenance",
-    "balance",
-    "lock",
-    "discard",
-    "settle",
-)
 
 
 def main(arguments: Sequence[str] | None = None, found: Layout | None = None) -> int:
     """Run a verb: 0 ok, 1 failed, 2 usage, 130 interrupted."""
     os.umask(0o022)
     said = parser().parse_args(arguments)
-    as_json = getattr(said, "json", False)
-    progress.speak_json(as_json)
+    progress.speak_json(getattr(said, "json", False))
     try:
         host = Host(layout.read_server((found or Layout()).settings), found or Layout())
         VERBS[said.verb](host, said)
     except Failed as failure:
-        say(f"failed: {failure}", sys.stderr)
-        if as_json:
-            progress.tell({"result": "failed", "why": str(failure)}, "")
+        progress.failed(str(failure))
         return 1
     except KeyboardInterrupt:
-        say("stopped, as was asked for", sys.stderr)
+        progress.interrupted()
         return 130
     return 0
 
 
-def _change(host: Host, said: argparse.Namespace, what: str) -> str:
-    """Be the only one who changes something; who it is. Raises Failed."""
-    who = surroundings.who(said.who)
-    finish_commands()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    if said.verb not in FREE_WHILE_LOCKED:
-        lock.check_lock(host.layout)
-    lock.take(host.layout, who, what, said.token)
-    if said.attended:
-        threading.Thread(target=_attend, daemon=True).start()
-    return who
-
-
-def _attend() -> None:
-    """Whoever called us is gone when standard input ends."""
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGINT)
-
-
 def _release(host: Host, said: argparse.Namespace) -> None:
     folder = releases.find(host.layout, said.name)
-    who = _change(host, said, f"release {said.name}")
+    who = change(host, said, f"release {said.name}")
     release.release(host, folder, who)
 
 
 def _prepare(host: Host, said: argparse.Namespace) -> None:
-    who = _change(host, said, f"prepare {said.name}")
+    who = change(host, said, f"prepare {said.name}")
     release.prepare_alone(host, releases.find(host.layout, said.name), who)
 
 
 def _migrate(host: Host, said: argparse.Namespace) -> None:
     folder = releases.find(host.layout, said.name)
-    who = _change(host, said, f"migrate {said.name}")
+    who = change(host, said, f"migrate {said.name}")
     if said.pending:
         found = release.pending(host, folder)
         progress.tell({"result": "ok", "pending": found}, "\n".join(found) or "nothing is pending")
@@ -113,7 +74,7 @@ def _part(part: Callable[[Host, Path], object]) -> Verb:
 
     def verb(host: Host, said: argparse.Namespace) -> None:
         folder = releases.find(host.layout, said.name)
-        who = _change(host, said, f"{said.verb} {said.name}")
+        who = change(host, said, f"{said.verb} {said.name}")
         with release.told(host, folder, who, said.verb):
             part(host, folder)
 
@@ -123,7 +84,7 @@ def _part(part: Callable[[Host, Path], object]) -> Verb:
 def _discard(host: Host, said: argparse.Namespace) -> None:
     if not (host.layout.releases / said.name).exists():
         return
-    who = _change(host, said, f"discard {said.name}")
+    who = change(host, said, f"discard {said.name}")
     folder = releases.find(host.layout, said.name)
     with audit.logged(host.layout, who, "discard", said.name):
         release.discard(host, folder, keep=False)
@@ -131,7 +92,7 @@ def _discard(host: Host, said: argparse.Namespace) -> None:
 
 
 def _rollback(host: Host, said: argparse.Namespace) -> None:
-    rollback.rollback(host, said.name, _change(host, said, "rollback"))
+    rollback.rollback(host, said.name, change(host, said, "rollback"))
 
 
 def _ssh(host: Host, _: argparse.Namespace) -> None:
@@ -162,93 +123,6 @@ def _execute(command: list[str]) -> None:
     os.execvp(command[0], command)  # noqa: S606
 
 
-def _env(host: Host, said: argparse.Namespace) -> None:
-    if said.what == "list":
-        found = variables.listed(host)
-        progress.tell(dict(found), "\n".join(f"{name}={value}" for name, value in found))
-        return
-    if bool(said.names) != (said.what == "unset"):
-        raise Failed(
-            "unset takes names; set takes none: NAME=VALUE lines are read from standard input"
-        )
-    given = envfile.pairs(sys.stdin.read()) if said.what == "set" else {}
-    who = _change(host, said, f"env {said.what}")
-    variables.change(host, given, tuple(said.names), who, said.at)
-
-
-def _backup(host: Host, said: argparse.Namespace) -> None:
-    who = _change(host, said, "backup")
-    with audit.logged(host.layout, who, f"backup {said.reason}"):
-        line = backups.make(host, None, said.reason)
-        removed = backups.prune(host)
-        backups.copy(host)
-    about = {"result": "ok", "backup": line.split()[0], "removed": removed}
-    progress.tell(about, line)
-
-
-def _backups(host: Host, _: argparse.Namespace) -> None:
-    found = backups.every(host.layout)
-    as_data = [{"name": each.name, **asdict(each.about)} for each in found]
-    progress.tell({"backups": as_data}, "\n".join(each.line() for each in found) or "none yet")
-
-
-def _restore(host: Host, said: argparse.Namespace) -> None:
-    backup = backups.find(host.layout, said.name)
-    if not said.yes:
-        if not sys.stdin.isatty():
-            raise Failed(f"the live database is to be replaced by {backup.name}: --yes says yes")
-        if input(f"Replace the live database by {backup.line()}? (yes) ").strip() != "yes":
-            raise Failed("nothing was touched")
-    who = _change(host, said, f"restore {backup.name}")
-    with audit.logged(host.layout, who, f"restore {backup.name}"):
-        done = restore.restore(host, backup.name)
-    progress.tell({"result": "ok", "backup": backup.name}, done)
-
-
-def _restore_test(host: Host, said: argparse.Namespace) -> None:
-    who = _change(host, said, f"restore-test {said.name}")
-    with audit.logged(host.layout, who, f"restore-test {said.name}"):
-        done = restore.test(host, said.name)
-    progress.tell({"result": "ok", "says": done}, done)
-
-
-def _maintenance(host: Host, said: argparse.Namespace) -> None:
-    if said.what != "status":
-        who = _change(host, said, f"maintenance {said.what}")
-        with audit.logged(host.layout, who, f"maintenance {said.what}"):
-            edge.put(host.layout, edge.MAINTENANCE, wanted=said.what == "on")
-    on = edge.maintenance(host.layout)
-    progress.tell({"result": "ok", "maintenance": on}, f"maintenance is {'on' if on else 'off'}")
-
-
-def _balance(host: Host, said: argparse.Namespace) -> None:
-    if said.what != "status":
-        who = _change(host, said, f"balance {said.what} {said.server}")
-        with audit.logged(host.layout, who, f"balance {said.what} {said.server}"):
-            edge.balance(host, said.server or "", wanted=said.what == "in")
-    out = edge.out(host.layout)
-    progress.tell({"result": "ok", "out": out}, f"get no requests: {', '.join(out) or 'none'}")
-
-
-def _lock(host: Host, said: argparse.Namespace) -> None:
-    if said.what == "on":
-        if not said.why:
-            raise Failed("say why: slipway lock on the database is being moved")
-        why = " ".join(said.why)
-        lock.lock_on(host.layout, _change(host, said, "lock on"), why)
-    elif said.what == "off":
-        _change(host, said, "lock off")
-        lock.lock_off(host.layout)
-    found = lock.locked(host.layout)
-    progress.tell(
-        {"result": "ok", "locked": found}, status.locked(found) or "releases are not locked"
-    )
-
-
-def _hold(host: Host, said: argparse.Namespace) -> None:
-    lock.hold_until_stdin_ends(host.layout, surroundings.who(said.who), " ".join(said.why))
-
-
 VERBS: dict[str, Verb] = {
     "release": _release,
     "prepare": _prepare,
@@ -263,15 +137,15 @@ VERBS: dict[str, Verb] = {
     "logs": _logs,
     "run": _run,
     "console": _console,
-    "env": _env,
-    "backup": _backup,
-    "backups": _backups,
-    "restore": _restore,
-    "restore-test": _restore_test,
-    "maintenance": _maintenance,
-    "balance": _balance,
-    "lock": _lock,
-    "hold": _hold,
+    "env": data.change_variables,
+    "backup": data.back_up,
+    "backups": data.list_backups,
+    "restore": data.replace_database,
+    "restore-test": data.try_backup,
+    "maintenance": switches.maintain,
+    "balance": switches.balance_requests,
+    "lock": switches.lock_releases,
+    "hold": switches.hold_server,
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from deploy.shell import Failed, finish_commands, say
+from deploy.shell import Failed, finish_commands
 from deploy.vps.host import audit, cli, edge, export, layout, lock, progress, receive, surroundings
 from deploy.vps.host.layout import Host, Layout
 
@@ -32,9 +32,10 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         become(host.layout.releases / obtained[1], list(obtained))
     except Failed as failure:
-        say(f"failed: {failure}", sys.stderr)
+        progress.failed(str(failure))
         return 1
     except KeyboardInterrupt:
+        progress.interrupted()
         return 130
 
 

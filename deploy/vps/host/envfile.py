@@ -25,7 +25,7 @@ def values(text: str) -> dict[str, str]:
 
 def _read(raw: str, number: int) -> str:
     if not raw.startswith(("'", '"')):
-        return re.sub(r"(^|\s+)#.*", "", raw)
+        return re.sub(r"\s+#.*", "", raw)
     if (found := _QUOTED.match(raw)) is None:
         raise Failed(f".env: line {number} begins with a quote that does not end in that line")
     if found[1] is not None:

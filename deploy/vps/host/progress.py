@@ -30,6 +30,19 @@ def warn(text: str) -> None:
     shell.say(f"  {text}", sys.stderr)
 
 
+def failed(why: str) -> None:
+    """The end of what did not come about: on stderr, and for a machine on stdout too."""
+    shell.say(f"failed: {why}", sys.stderr)
+    if _as_json:
+        tell({"result": "failed", "why": why}, "")
+
+
+def interrupted() -> None:
+    shell.say("stopped, as was asked for", sys.stderr)
+    if _as_json:
+        tell({"result": "interrupted"}, "")
+
+
 def tell(found: Mapping[str, Any], text: str) -> None:
     """The same for a machine and for a person, whichever listens."""
     shell.say(json.dumps(found) if _as_json else text)

@@ -171,6 +171,10 @@ def told(host: Host, folder: Path, who: str, what: str) -> Iterator[None]:
     except Failed as failure:
         with uninterrupted():
             raise Failed(f"{failure}\n{turn.served(host)}") from failure
+    except KeyboardInterrupt:
+        with uninterrupted():
+            progress.warn(turn.served(host))
+        raise
     seconds = time.monotonic() - start
     about = {"result": "ok", "release": folder.name, "seconds": round(seconds, 1)}
     progress.tell(about, f"{turn.served(host)} It took {seconds:.1f} s.")

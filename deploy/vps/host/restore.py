@@ -17,8 +17,8 @@ REPLACED = "slipway_replaced_"
 
 def restore(host: Host, name: str) -> str:
     """Put a back-up in the place of the live database; what came of it. The database that was
-    live is kept, until after the next restore. Raises Failed: the live one is as it was then, unless it
-    is said otherwise."""
+    live is kept, until after the next restore. Raises Failed: the live one is as it was then,
+    unless it is said otherwise."""
     backup = backups.find(host.layout, name)
     told = _here(host)
     with _scratch(host, backup, told) as scratch, _maintenance(host):

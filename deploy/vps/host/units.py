@@ -50,6 +50,12 @@ def runs(host: Host, unit: str) -> bool:
     return state(host, unit).get("ActiveState") == "active"
 
 
+def rests(host: Host, colour: str) -> bool:
+    """Neither its service nor its socket is there."""
+    names = (web(colour), f"slipway-web@{colour}.socket")
+    return all(state(host, name).get("ActiveState") == "inactive" for name in names)
+
+
 def runs_since(host: Host, unit: str, link: Path) -> bool:
     """It runs, and was started after this link was made: so it runs what the link points to."""
     found = state(host, unit)

@@ -1,0 +1,45 @@
+"""The verbs that turn something on and off: maintenance, a server's requests, releases."""
+
+import argparse
+
+from deploy.shell import Failed
+from deploy.vps.host import audit, edge, lock, progress, status, surroundings
+from deploy.vps.host.change import change
+from deploy.vps.host.layout import Host
+
+
+def maintain(host: Host, said: argparse.Namespace) -> None:
+    if said.what != "status":
+        who = change(host, said, f"maintenance {said.what}")
+        with audit.logged(host.layout, who, f"maintenance {said.what}"):
+            edge.put(host.layout, edge.MAINTENANCE, wanted=said.what == "on")
+    on = edge.maintenance(host.layout)
+    progress.tell({"result": "ok", "maintenance": on}, f"maintenance is {'on' if on else 'off'}")
+
+
+def balance_requests(host: Host, said: argparse.Namespace) -> None:
+    if said.what != "status":
+        who = change(host, said, f"balance {said.what} {said.server}")
+        with audit.logged(host.layout, who, f"balance {said.what} {said.server}"):
+            edge.balance(host, said.server or "", wanted=said.what == "in")
+    out = edge.out(host.layout)
+    progress.tell({"result": "ok", "out": out}, f"get no requests: {', '.join(out) or 'none'}")
+
+
+def lock_releases(host: Host, said: argparse.Namespace) -> None:
+    if said.what == "on":
+        if not said.why:
+            raise Failed("say why: slipway lock on the database is being moved")
+        why = " ".join(said.why)
+        lock.lock_on(host.layout, change(host, said, "lock on"), why)
+    elif said.what == "off":
+        change(host, said, "lock off")
+        lock.lock_off(host.layout)
+    found = lock.locked(host.layout)
+    progress.tell(
+        {"result": "ok", "locked": found}, status.locked(found) or "releases are not locked"
+    )
+
+
+def hold_server(host: Host, said: argparse.Namespace) -> None:
+    lock.hold_until_stdin_ends(host.layout, surroundings.who(said.who), " ".join(said.why))

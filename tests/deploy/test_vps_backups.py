@@ -1,0 +1,155 @@
+"""Back-ups on a server: how PostgreSQL's programs are told, what is kept, and what is compared."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deploy.shell import CommandFailed, Failed
+from deploy.vps.host import backups, postgres, restore
+from deploy.vps.host.backups import About, Backup
+from deploy.vps.host.layout import Host
+from tests.deploy.vps_host import Played, make_host
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> tuple[Host, Played]:
+    return make_host(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgres://u:p@h:5/d", {"HOST": "h", "PORT": "5", "USER": "u", "PASSWORD": "p"}),
+        ("postgresql://u@h/d", {"HOST": "h", "USER": "u"}),
+        ("postgresql+psycopg://u:p%40%2F@h/d", {"HOST": "h", "USER": "u", "PASSWORD": "p@/"}),
+        ("postgresql://h/d?sslmode=require&x=y", {"HOST": "h", "SSLMODE": "require"}),
+        ("postgresql:///d?host=/run/postgresql", {"HOST": "/run/postgresql"}),
+        ("postgresql://[::1]:5433/d", {"HOST": "::1", "PORT": "5433"}),
+    ],
+)
+def test_all_spellings_of_a_url_are_told_by_the_environment(url: str, told: dict[str, str]) -> None:
+    found = postgres.connection(url)
+    wanted = {f"PG{name}": text for name, text in told.items()}
+    assert found == {**wanted, "PGDATABASE": "d", "PGCONNECT_TIMEOUT": "5"}
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://u:hunter2@h/d", "u:hunter2@h", "postgres://u:hunter2@h:x/d"]
+)
+def test_what_is_no_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(Failed, match="DATABASE_URL") as failure:
+        postgres.connection(url)
+    assert "hunter2" not in str(failure.value)
+
+
+def test_the_url_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgres://h/d\n")
+    (tmp_path / ".env").write_text(f"DATABASE_URL_FILE={tmp_path}/url\n")
+    assert postgres.of(tmp_path / ".env")["PGHOST"] == "h"
+    (tmp_path / ".env").write_text("OTHER=1\n")
+    with pytest.raises(Failed, match=r"\.env has no DATABASE_URL"):
+        postgres.of(tmp_path / ".env")
+
+
+def test_a_pg_dump_that_is_too_old_is_said_in_words() -> None:
+    said = (
+        "pg_dump: error: aborting because of server version mismatch\n"
+        "pg_dump: detail: server version: 17.2 (Debian); pg_dump version: 15.9"
+    )
+    failure = postgres.explained(CommandFailed(["pg_dump"], 1, said))
+    assert "pg_dump here is version 15 and the database 17" in str(failure)
+    assert "apt install postgresql-client-17" in str(failure)
+    other = CommandFailed(["pg_dump"], 1, "no space left")
+    assert postgres.explained(other) is other
+
+
+def test_a_backup_says_what_is_in_it(server: tuple[Host, Played]) -> None:
+    host, played = server
+    line = backups.make(host, None, "nightly")
+    (found,) = backups.every(host.layout)
+    assert line == found.line()
+    assert found.name.endswith("-nightly")
+    assert (found.about.revision, found.about.counts) == ("0004", {"users": 3})
+    assert found.dump.stat().st_mode & 0o077 == 0
+    assert "--snapshot=00000003-0000001B-1" in played.full[0]
+    assert backups.find(host.layout, "latest") == backups.find(host.layout, found.name) == found
+
+
+def test_one_that_fails_leaves_nothing(server: tuple[Host, Played]) -> None:
+    host, played = server
+    played.failing = {"pg_dump": "no space left on device"}
+    with pytest.raises(Failed, match="no space left on device"):
+        backups.make(host, None, "nightly")
+    assert list(host.layout.backups.iterdir()) == []
+    with pytest.raises(Failed, match=r"no back-up 'latest'.*there are: none"):
+        backups.find(host.layout, "latest")
+    with pytest.raises(Failed, match="is no reason"):
+        backups.make(host, None, "../x")
+
+
+def add(host: Host, day: int, *, described: bool = True) -> None:
+    name = f"202601{day:02}T031000Z-nightly"
+    (host.layout.backups / f"{name}.dump").write_bytes(b"a dump")
+    if described:
+        about = {"revision": "0004", "counts": {"users": 3}, "bytes": 6, "seconds": 0.1}
+        (host.layout.backups / f"{name}.json").write_text(json.dumps(about))
+
+
+def test_old_ones_go_but_the_last_three_stay(server: tuple[Host, Played]) -> None:
+    host, _ = server
+    for day in range(1, 21):
+        add(host, day)
+    (host.layout.backups / ".half.part").touch()
+    gone = backups.prune(host, datetime(2026, 1, 20, 4, tzinfo=UTC))
+    assert [name[6:8] for name in gone] == ["01", "02", "03", "04", "05", "06"]
+    assert len(list(host.layout.backups.iterdir())) == 2 * 14
+    backups.prune(host, datetime(2027, 1, 1, tzinfo=UTC))
+    assert [each.name[6:8] for each in backups.every(host.layout)] == ["18", "19", "20"]
+
+
+def test_one_without_its_description_is_none(server: tuple[Host, Played]) -> None:
+    host, _ = server
+    add(host, 1, described=False)
+    assert backups.every(host.layout) == []
+
+
+def test_a_copy_goes_elsewhere_and_its_failure_is_said(tmp_path: Path) -> None:
+    host, played = make_host(tmp_path, copy_to="backup@example.com:/srv")
+    add(host, 1)
+    backups.copy(host)
+    dump = f"{host.layout.backups}/20260101T031000Z-nightly"
+    assert played.full == [f"scp -B -q -p {dump}.dump {dump}.json backup@example.com:/srv"]
+    played.failing = {"scp": "Permission denied"}
+    with pytest.raises(Failed, match=r"is here, and was not copied to .*: Permission denied"):
+        backups.copy(host)
+
+
+@pytest.mark.parametrize(
+    ("revision", "counts", "why"),
+    [
+        ("0004", {"users": 3}, None),
+        ("0003", {"users": 3}, "revision 0003, not 0004"),
+        ("0004", {"users": 2}, "users has 2 rows, not 3"),
+        ("0004", {}, "users has None rows, not 3"),
+        ("0004", {"users": 3, "more": 0}, "more has 0 rows, not None"),
+    ],
+)
+def test_what_was_restored_is_compared(
+    revision: str, counts: dict[str, int], why: str | None
+) -> None:
+    backup = Backup("20260101T031000Z-nightly", Path("x"), About("0004", {"users": 3}, 6, 0.1))
+    if why is None:
+        restore.compare(backup, revision, counts)
+        return
+    with pytest.raises(Failed, match=why):
+        restore.compare(backup, revision, counts)
+
+
+def test_a_restore_needs_the_server_with_the_database(tmp_path: Path) -> None:
+    host, played = make_host(tmp_path, roles=frozenset({"web"}))
+    add(host, 1)
+    with pytest.raises(Failed, match="the database is not on web1"):
+        restore.restore(host, "latest")
+    assert played.ran == []

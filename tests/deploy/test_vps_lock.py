@@ -1,0 +1,118 @@
+"""One at a time on a server, and who is told what."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.shell import Failed, kept_open
+from deploy.vps.host import lock, surroundings
+from deploy.vps.host.__main__ import main
+from deploy.vps.host.layout import Layout
+
+# Takes the lock, says so, and keeps it until its standard input ends.
+HOLDER = """
+import sys
+from pathlib import Path
+from deploy.vps.host import lock
+from deploy.vps.host.layout import Layout
+lock.take(Layout(Path(sys.argv[1])), "alice", "release main", None)
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Iterator[Layout]:
+    before = set(kept_open)
+    yield Layout(tmp_path)
+    for descriptor in kept_open - before:
+        kept_open.discard(descriptor)
+        os.close(descriptor)
+
+
+def test_the_second_is_told_who_is_there(found: Layout) -> None:
+    command = [sys.executable, "-c", HOLDER, str(found.root)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "taken\n"
+        with pytest.raises(Failed, match=r"release main by alice runs since 20\S+ already: wait"):
+            lock.take(found, "bob", "rollback", None)
+        running = lock.running(found)
+        assert running is not None and running.startswith("release main by alice runs since")
+        with pytest.raises(Failed, match="release main by alice"), lock.held(found, "bob", "all"):
+            pass
+        holder.kill()  # whatever it was doing
+    lock.take(found, "bob", "rollback", None)
+
+
+def test_nobody_is_there(found: Layout) -> None:
+    assert lock.running(found) is None
+    lock.take(found, "alice", "release", None)
+    assert found.lock.stat().st_mode & 0o077 == 0  # nobody else may open it, and keep it
+
+
+def test_a_hold_lets_those_in_who_have_its_token(found: Layout) -> None:
+    with lock.held(found, "alice", "release of 3 servers") as token:
+        with pytest.raises(Failed, match=r"release of 3 servers by alice runs since \S+: wait"):
+            lock.check_hold(found, None)
+        with pytest.raises(Failed, match="release of 3 servers by alice"):
+            lock.check_hold(found, "another")
+        lock.check_hold(found, token)
+        with pytest.raises(Failed, match="release of 3 servers"), lock.held(found, "bob", "x"):
+            pass
+    lock.check_hold(found, None)
+    with pytest.raises(Failed, match="whoever had it is gone"):
+        lock.check_hold(found, token)
+
+
+def test_the_lock_is_passed_on_to_the_program_that_follows(found: Layout) -> None:
+    descriptor = lock.take(found, "alice", "release main", None)
+    lock.pass_on(descriptor)
+    try:
+        assert os.get_inheritable(descriptor)
+        assert lock.take(found, "alice", "release 2026", None) == descriptor
+    finally:
+        assert surroundings.take(surroundings.LOCK) is None  # it is not passed on twice
+
+
+def test_another_open_file_is_not_taken_for_the_lock(found: Layout, tmp_path: Path) -> None:
+    found.lock.touch()
+    with (tmp_path / "other").open("w") as other:
+        surroundings.put(surroundings.LOCK, str(other.fileno()))
+        assert lock.take(found, "alice", "release", None) != other.fileno()
+    surroundings.put(surroundings.LOCK, "nonsense")
+
+
+def test_people_lock_releases_and_say_why(found: Layout) -> None:
+    lock.check_lock(found)
+    lock.lock_on(found, "alice", "the database is moved")
+    with pytest.raises(
+        Failed, match=r"locked by alice at 20.*: the database is moved. `slipway lock"
+    ):
+        lock.check_lock(found)
+    lock.lock_off(found)
+    lock.lock_off(found)
+    lock.check_lock(found)
+
+
+def test_who_it_is() -> None:
+    given = {"USER": "deploy", "SSH_CONNECTION": "192.0.2.1 5000 192.0.2.2 22"}
+    assert surroundings.who(None, given) == "deploy from 192.0.2.1"
+    assert surroundings.who(None, {"USER": "root", "SUDO_USER": "alice"}) == "alice"
+    assert surroundings.who("ci of commit 1a2b", given) == "ci of commit 1a2b"
+
+
+def test_wrong_words_exit_with_2_and_a_server_without_settings_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ([], ["nonsense"], ["release"], ["balance", "up", "web1"], ["turn"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(words)
+    found = Layout(tmp_path, settings=tmp_path / "server.json")
+    assert main(["status"], found) == 1
+    assert "python -m deploy vps provision" in capsys.readouterr().err
