@@ -69,10 +69,7 @@ def _lets_encrypt(domain: str, email: str) -> Acts:
     theirs, ours = f"{lineage}/fullchain.pem", f"{FOLDER}/fullchain.pem"
     found = host.get_fact(Paths, paths=[theirs, ours])
     if theirs not in found:
-        says = (
-            f"get a certificate for {domain} from Let's Encrypt (if this fails: the name has to lead"
-            " to this server, and port 80 has to be open to all; until then it is self-signed)"
-        )
+        says = f"get a certificate for {domain}, which has to lead here, from Let's Encrypt"
         yield Act(says, certbot(domain, email))
     if theirs not in found or ours not in found or found[theirs].digest != found[ours].digest:
         yield Act("hand it to nginx", ["env", f"RENEWED_LINEAGE={lineage}", HOOK])
