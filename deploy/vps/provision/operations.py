@@ -82,12 +82,16 @@ Acts = Generator["PyinfraCommand"]
 
 class Act(StringCommand):
     """A command, and in words what it changes; what has none belongs to the one before or after it,
-    and is not told. What it is given comes by standard input."""
+    and is not told. What it is given comes by standard input. One that `may_fail` is told if it
+    does, and stops nothing."""
 
-    def __init__(self, says: str, command: Sequence[str], given: str = "") -> None:
+    def __init__(
+        self, says: str, command: Sequence[str], given: str = "", *, may_fail: bool = False
+    ) -> None:
         super().__init__(*map(QuoteString, command))
         self.says = says
         self._given = given
+        self._may_fail = may_fail
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
         if stopping(state):
@@ -97,9 +101,11 @@ class Act(StringCommand):
         done, output = host.run_shell_command(self, **arguments)
         if done:
             state.trigger_callbacks("changed", host, self.says)
+        elif self._may_fail:
+            state.trigger_callbacks("left_out", host, self.says, output.output)
         else:
             state.trigger_callbacks("failed", host, self.says, output.output)
-        return done, output
+        return done or self._may_fail, output
 
 
 class Check(PyinfraCommand):
