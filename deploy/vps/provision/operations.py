@@ -133,9 +133,9 @@ def stopping(state: State) -> bool:
     return any(getattr(each, "stopping", False) for each in state.callback_handlers)
 
 
-def step(name: str, made: Callable[..., Any], *arguments: Any) -> None:
+def step(name: str, made: Callable[..., Any], *arguments: Any, **named: Any) -> None:
     """Add an operation to the server in hand, under a name that people read."""
-    made(*arguments)
+    made(*arguments, **named)
     host.connector_data.setdefault("steps", {})[host.op_hash_order[-1]] = name
 
 
@@ -213,12 +213,14 @@ def only(folder: str, entries: Sequence[Entry]) -> Acts:
 
 
 @operation()
-def settle(name: str, says: str, *commands: Sequence[str]) -> Acts:
-    """What takes up a change, if there is one: also one that a killed run has left."""
+def settle(name: str, *commands: Sequence[str], says: str = "") -> Acts:
+    """What takes up a change, if there is one: also one that a killed run has left. What it says
+    is the last command, unless there are better words."""
     ours = host.connector_data.setdefault("pending", set())
     if name in ours or name in host.get_fact(Pending):
         for command in commands:
-            yield Act(says if command == commands[-1] else "", command)
+            last = command == commands[-1]
+            yield Act((says or " ".join(command)) if last else "", command)
         yield Act("", ["rm", "-f", f"{PENDING}/{name}"])
         ours.discard(name)
 

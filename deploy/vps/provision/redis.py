@@ -34,9 +34,11 @@ OFF = "FLUSHALL FLUSHDB CONFIG DEBUG MODULE KEYS SHUTDOWN REPLICAOF SLAVEOF MIGR
 def apply(fleet: Fleet, server: Server, secrets: Secrets) -> None:
     about: About = host.data.about
     step("redis", files, redis_files(fleet, server, about, secrets))
-    step("redis", settle, "sysctl", "let Redis fork", ["sysctl", "--quiet", f"--load={SYSCTL}"])
+    step(
+        "redis", settle, "sysctl", ["sysctl", "--quiet", f"--load={SYSCTL}"], says="let Redis fork"
+    )
     take_up = [["systemctl", "daemon-reload"], ["systemctl", "restart", "redis-server.service"]]
-    step("redis", settle, "redis-server", "restart Redis", *take_up)
+    step("redis", settle, "redis-server", *take_up, says="restart Redis")
     step("redis", units, ["redis-server.service"])
 
 

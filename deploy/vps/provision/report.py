@@ -52,6 +52,7 @@ class Report(BaseStateCallback):
         self._changed.add((host.name, step(state, host.executing_op_hash, host)))
 
     def failed(self, state: State, host: Host, says: str, why: str) -> None:
+        why = why or self.failures.get(host.name, "")  # of ssh, if the connection was lost
         lines = [line for line in why.splitlines() if line.strip()][-LAST_LINES:]
         text = "\n    ".join([f"{says} failed" if says else "failed", *lines])
         self.failures[host.name] = f"{step(state, host.executing_op_hash, host)}: {text}"

@@ -35,7 +35,7 @@ def apply(fleet: Fleet, server: Server) -> None:
     step("units", files, unit_files(fleet, server))
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", *verified(ours)]
     reload = ["systemctl", "daemon-reload"]
-    step("units", settle, "systemd", "systemctl daemon-reload", verify, reload)
+    step("units", settle, "systemd", verify, reload)
     timers = [name for name in TIMERS if name in ours]
     step("units", units, timers, [name for name in AT_BOOT if name in ours])
 

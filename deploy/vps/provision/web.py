@@ -17,7 +17,7 @@ def apply(fleet: Fleet, server: Server) -> None:
         step("nginx", units, (), (), ["nginx.service"])  # of a role that it had
     else:
         step("nginx", _files, fleet, server)
-        step("nginx", settle, "nginx", "reload nginx", ["nginx", "-t", "-q"], RELOAD)
+        step("nginx", settle, "nginx", ["nginx", "-t", "-q"], RELOAD, says="reload nginx")
         step("nginx", units, ["nginx.service"])
 
 
