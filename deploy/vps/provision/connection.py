@@ -96,6 +96,9 @@ class Line:
     ) -> Ended:
         return run([*self.words(user, fresh), shlex.join(command)], given, timeout)
 
+    def as_root(self, command: Sequence[str]) -> list[str]:
+        return [*command] if self.server.user == "root" else ["sudo", "-n", *command]
+
     def words(self, user: str | None = None, fresh: bool = False) -> list[str]:
         """`ssh … user@address`, for what is to be run there to follow as one argument."""
         more = (*FIRST_CONTACT, *(FRESH if fresh else ()))

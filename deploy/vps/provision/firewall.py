@@ -15,11 +15,12 @@ from deploy.vps.servers import Fleet, Server
 
 PATH = "/etc/nftables.conf"
 LOAD = ("nft", "-f", PATH)
-# Without our table, whatever the old file has: it is what was in force, or nothing was.
+# Without our table, or with the one before. A file that is not ours is not loaded: what it has is
+# in force still, if it was; Debian's empties everything first, other programs' tables too.
 LOAD_OLD = (
     "sh",
     "-c",
-    f"nft delete table inet slipway; if [ -e {PATH} ]; then exec nft -f {PATH}; fi",
+    f"nft delete table inet slipway; ! grep -qx 'table inet slipway' {PATH} || exec nft -f {PATH}",
 )
 INNER = 8080  # nginx of a server with web, to which the balancer talks
 

@@ -82,12 +82,16 @@ Acts = Generator["PyinfraCommand"]
 
 class Act(StringCommand):
     """A command, and in words what it changes; what has none belongs to the one before or after it,
-    and is not told. What it is given comes by standard input."""
+    and is not told. What it is given comes by standard input. One that `may_fail` is told if it
+    does, and stops nothing."""
 
-    def __init__(self, says: str, command: Sequence[str], given: str = "") -> None:
+    def __init__(
+        self, says: str, command: Sequence[str], given: str = "", *, may_fail: bool = False
+    ) -> None:
         super().__init__(*map(QuoteString, command))
         self.says = says
         self._given = given
+        self._may_fail = may_fail
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
         if stopping(state):
@@ -97,9 +101,11 @@ class Act(StringCommand):
         done, output = host.run_shell_command(self, **arguments)
         if done:
             state.trigger_callbacks("changed", host, self.says)
+        elif self._may_fail:
+            state.trigger_callbacks("left_out", host, self.says, output.output)
         else:
             state.trigger_callbacks("failed", host, self.says, output.output)
-        return done, output
+        return done or self._may_fail, output
 
 
 class Check(PyinfraCommand):
@@ -127,9 +133,9 @@ def stopping(state: State) -> bool:
     return any(getattr(each, "stopping", False) for each in state.callback_handlers)
 
 
-def step(name: str, made: Callable[..., Any], *arguments: Any) -> None:
+def step(name: str, made: Callable[..., Any], *arguments: Any, **named: Any) -> None:
     """Add an operation to the server in hand, under a name that people read."""
-    made(*arguments)
+    made(*arguments, **named)
     host.connector_data.setdefault("steps", {})[host.op_hash_order[-1]] = name
 
 
@@ -207,12 +213,14 @@ def only(folder: str, entries: Sequence[Entry]) -> Acts:
 
 
 @operation()
-def settle(name: str, says: str, *commands: Sequence[str]) -> Acts:
-    """What takes up a change, if there is one: also one that a killed run has left."""
+def settle(name: str, *commands: Sequence[str], says: str = "") -> Acts:
+    """What takes up a change, if there is one: also one that a killed run has left. What it says
+    is the last command, unless there are better words."""
     ours = host.connector_data.setdefault("pending", set())
     if name in ours or name in host.get_fact(Pending):
         for command in commands:
-            yield Act(says if command == commands[-1] else "", command)
+            last = command == commands[-1]
+            yield Act((says or " ".join(command)) if last else "", command)
         yield Act("", ["rm", "-f", f"{PENDING}/{name}"])
         ours.discard(name)
 

@@ -65,7 +65,7 @@ def apply(fleet: Fleet, server: Server, secrets: Secrets) -> None:
     step("postgresql", files, online)
     conf = [settings(fleet, server, memory) for memory in steps(about.memory)]
     step("postgresql", _cluster, pg_hba(fleet, server), conf)
-    step("postgresql", settle, "postgresql", "take up the settings", ["sh", "-c", TAKE_UP])
+    step("postgresql", settle, "postgresql", ["sh", "-c", TAKE_UP], says="take up the settings")
     step("postgresql", units, ["postgresql.service"])
     step("postgresql", _role, secrets)
 

@@ -75,8 +75,7 @@ def preflight(line: Line, tell: Callable[[str], None]) -> About:
 def _look(line: Line) -> About:
     # Their address and port, our address and port; sudo would not pass it on.
     *_, port = _asked(line, ["printenv", "SSH_CONNECTION"]).split()
-    words = [] if line.server.user == "root" else ["sudo", "-n"]
-    said = _asked(line, [*words, "sh", "-s"], PROBE.read_text())
+    said = _asked(line, line.as_root(["sh", "-s"]), PROBE.read_text())
     return replace(read(said), port=int(port))
 
 

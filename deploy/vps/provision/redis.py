@@ -13,6 +13,7 @@ from deploy.vps.servers import Fleet, Server
 
 PATH = "/etc/redis/slipway.conf"
 SECRET = "/etc/redis/slipway-password.conf"  # noqa: S105
+SYSCTL = "/etc/sysctl.d/60-slipway-redis.conf"
 DROPIN = "/etc/systemd/system/redis-server.service.d"
 # The package's own file stays as it is, so that an update of it asks nothing.
 UNIT = MADE + (
@@ -33,8 +34,11 @@ OFF = "FLUSHALL FLUSHDB CONFIG DEBUG MODULE KEYS SHUTDOWN REPLICAOF SLAVEOF MIGR
 def apply(fleet: Fleet, server: Server, secrets: Secrets) -> None:
     about: About = host.data.about
     step("redis", files, redis_files(fleet, server, about, secrets))
+    step(
+        "redis", settle, "sysctl", ["sysctl", "--quiet", f"--load={SYSCTL}"], says="let Redis fork"
+    )
     take_up = [["systemctl", "daemon-reload"], ["systemctl", "restart", "redis-server.service"]]
-    step("redis", settle, "redis-server", "restart Redis", *take_up)
+    step("redis", settle, "redis-server", *take_up, says="restart Redis")
     step("redis", units, ["redis-server.service"])
 
 
@@ -50,8 +54,7 @@ def redis_files(fleet: Fleet, server: Server, about: About, secrets: Secrets) ->
     ]
     if not about.container:  # whose kernel is not its own
         sysctl = MADE + "# To save its memory Redis forks, which needs none of it twice.\n"
-        path = "/etc/sysctl.d/60-slipway-redis.conf"
-        found.append(File(path, sysctl + "vm.overcommit_memory = 1\n", pending="sysctl"))
+        found.append(File(SYSCTL, sysctl + "vm.overcommit_memory = 1\n", pending="sysctl"))
     return found
 
 

@@ -39,7 +39,8 @@ class Report(BaseStateCallback):
     def operation_host_error(  # type: ignore[override]
         self, state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
     ) -> None:
-        self.failures.setdefault(host.name, f"{step(state, op_hash, host)}: failed")
+        if not self.stopping:
+            self.failures.setdefault(host.name, f"{step(state, op_hash, host)}: failed")
 
     def changing(self, state: State, host: Host, says: str) -> None:
         """Before a command."""
@@ -51,9 +52,17 @@ class Report(BaseStateCallback):
         self._changed.add((host.name, step(state, host.executing_op_hash, host)))
 
     def failed(self, state: State, host: Host, says: str, why: str) -> None:
+        why = why or self.failures.get(host.name, "")  # of ssh, if the connection was lost
         lines = [line for line in why.splitlines() if line.strip()][-LAST_LINES:]
         text = "\n    ".join([f"{says} failed" if says else "failed", *lines])
         self.failures[host.name] = f"{step(state, host.executing_op_hash, host)}: {text}"
+
+    def left_out(self, state: State, host: Host, says: str, why: str) -> None:
+        """What a server can do without."""
+        last = (why.strip().splitlines() or ["no word why"])[-1]
+        name = step(state, host.executing_op_hash, host)
+        self._changed.add((host.name, name))
+        self.line(host.name, f"{name}: {says}: not possible here, and left out: {last}")
 
     def lost(self, state: State, host: Host, why: str) -> None:
         """The connection, or its other end's patience."""

@@ -30,9 +30,11 @@ if [ ! -e "$file.before" ]; then
     if [ -e "$file" ]; then cp -p "$file" "$file.before"; else : >"$file.before"; fi
 fi
 systemd-run --quiet --unit="$unit" --on-active={AFTER} --timer-property=AccuracySec=1s -- \\
-    /bin/sh -c 'file=$1; shift; if [ -s "$file.before" ]; then mv -f "$file.before" "$file"
+    /bin/sh -c 'file=$1; shift; [ -e "$file.before" ] || exit 0
+    if [ -s "$file.before" ]; then mv -f "$file.before" "$file"
     else rm -f "$file" "$file.before"; fi; exec "$@"' revert "$file" "$@"
 """
+NOW = """systemctl start "$1.service" && systemctl stop "$1.timer" """
 KEEP = """set -eu
 systemctl stop "$1.timer"
 rm -f "$2.before"
@@ -72,9 +74,11 @@ def _login(line: Line, user: str, risky: Risky) -> Callable[[], None]:
         try:
             can_log_in(line, user)
         except Failed as failure:
+            # By the connection that is open still, if it is.
+            back = line.ask(line.as_root(["sh", "-c", NOW, "now", risky.unit])).code == 0
+            when = "was taken back" if back else f"is taken back within {AFTER} s"
             raise Failed(
-                f"{failure}\n{risky.file.path} is taken back within {AFTER} s, and nothing after it"
-                " was done"
+                f"{failure}\n{risky.file.path} {when}; nothing after it was done"
             ) from None
 
     return check

@@ -25,6 +25,7 @@ from deploy.shell import Failed, say
 from deploy.vps.provision import (
     environment,
     firewall,
+    hardening,
     packages,
     postgres,
     program,
@@ -211,6 +212,8 @@ def _parts(task: Task, server: Server, about: About, secrets: Secrets) -> None:
     tls.apply(fleet, server)
     web.apply(fleet, server)
     tls.issue(fleet, server)
+    hardening.apply(fleet, server)
+    hardening.last(fleet, server)
 
 
 def _say_what_would_change(state: State, report: Report) -> None:

@@ -55,9 +55,8 @@ def gather(
 def _ask(
     line: Line, names: tuple[str, ...], make: bool, made: Callable[[str, str], None]
 ) -> Mapping[str, str]:
-    sudo = [] if line.server.user == "root" else ["sudo", "-n"]
-    command = [*sudo, "sh", "-s", "--", "make" if make else "show", *names]
-    ended = line.ask(command, given=PROGRAM.read_text())
+    command = ["sh", "-s", "--", "make" if make else "show", *names]
+    ended = line.ask(line.as_root(command), given=PROGRAM.read_text())
     if ended.code:
         why = (ended.said.strip().splitlines() or [f"ended with {ended.code}"])[-1]
         raise Failed(f"{line.server.name}: its secrets are neither there nor can be made: {why}")

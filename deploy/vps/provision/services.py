@@ -1,5 +1,6 @@
 """systemd's units for the service: which a server has, and which of them run by themselves."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.vps.provision.operations import Entry, File, Folder, Gone, files, settle, step, units
@@ -25,14 +26,35 @@ WHERE: dict[str, tuple[Role, ...]] = {
 # Begun by the first release, and at each boot after it.
 AT_BOOT = ("slipway-boot.service", "slipway-worker.service", "slipway-scheduler.service")
 TIMERS = ("slipway-backup.timer",)
+COLOURS = ("blue", "green")
 
 
 def apply(fleet: Fleet, server: Server) -> None:
     ours = [name for name, roles in WHERE.items() if any(map(server.has, roles))]
+    step("units", units, (), (), [name for name in running_units() if _file(name) not in ours])
     step("units", files, unit_files(fleet, server))
-    step("units", settle, "systemd", "systemctl daemon-reload", ["systemctl", "daemon-reload"])
+    verify = ["systemd-analyze", "verify", "--recursive-errors=no", *verified(ours)]
+    reload = ["systemctl", "daemon-reload"]
+    step("units", settle, "systemd", verify, reload)
     timers = [name for name in TIMERS if name in ours]
     step("units", units, timers, [name for name in AT_BOOT if name in ours])
+
+
+def running_units() -> list[str]:
+    """Those that a server may run, which it is to stop when it loses their role."""
+    web = [f"slipway-web@{colour}.{kind}" for kind in ("socket", "service") for colour in COLOURS]
+    return [*web, *AT_BOOT, *TIMERS]
+
+
+def verified(ours: Sequence[str]) -> list[str]:
+    """Paths of what systemd is to look at: of a template, one of what it makes."""
+    names = [name.replace("@.", "@blue.") for name in ours if "/" not in name]
+    return [f"{SYSTEM}/{name}" for name in names]
+
+
+def _file(unit: str) -> str:
+    """What a unit is made of: web's service of a template, its sockets of a file each."""
+    return "slipway-web@.service" if unit.startswith("slipway-web@") else unit
 
 
 def unit_files(fleet: Fleet, server: Server) -> list[Entry]:

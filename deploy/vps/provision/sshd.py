@@ -45,7 +45,13 @@ SETTINGS = MADE + (
 )
 # ssh.service: Debian's and Ubuntu's name. Connections that are open stay so.
 RELOAD = ("systemctl", "reload-or-restart", "ssh.service")
-CHECK_AND_RELOAD = ("sh", "-c", "/usr/sbin/sshd -t && exec systemctl reload-or-restart ssh.service")
+# A line before the Include in sshd_config would win over ours.
+CHECK = """/usr/sbin/sshd -t || exit 1
+/usr/sbin/sshd -T | grep -qx 'passwordauthentication no' && exec "$@"
+echo '/etc/ssh/sshd_config allows passwords in a line before its Include: take it out' >&2
+exit 1
+"""
+CHECK_AND_RELOAD = ("sh", "-c", CHECK, "reload", *RELOAD)
 
 
 def apply(fleet: Fleet, server: Server) -> None:

@@ -13,9 +13,11 @@ OLDEST = (1, 22, 1)  # Debian 12's; in a dry run, where none is installed yet
 
 
 def apply(fleet: Fleet, server: Server) -> None:
-    if edge.kinds(fleet, server):
+    if not edge.kinds(fleet, server):
+        step("nginx", units, (), (), ["nginx.service"])  # of a role that it had
+    else:
         step("nginx", _files, fleet, server)
-        step("nginx", settle, "nginx", "reload nginx", ["nginx", "-t", "-q"], RELOAD)
+        step("nginx", settle, "nginx", ["nginx", "-t", "-q"], RELOAD, says="reload nginx")
         step("nginx", units, ["nginx.service"])
 
 
