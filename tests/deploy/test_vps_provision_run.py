@@ -23,7 +23,7 @@ sys.exit(provision(fleet, fleet.servers, dry_run="--dry-run" in sys.argv))
 SERVERS = """\
 domain = "api.example.com"
 tls = "self-signed"
-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExamplExamplExamplExamplExamplExamplExampl alice"]
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw alice"]
 
 [servers.one]
 address = "198.51.100.7"
