@@ -274,8 +274,9 @@ def test_the_program_on_a_server_has_what_it_imports(tmp_path: Path) -> None:
 
 
 def test_names_of_servers_become_addresses() -> None:
-    (found,) = resolved(fleet(server("one", *ALL, private="localhost"))).servers
-    assert found.private in ("127.0.0.1", "::1")
+    named = server("one", *ALL, private="localhost")
+    assert resolved(fleet(named, WEB)).servers[0].private in ("127.0.0.1", "::1")
+    assert resolved(fleet(named)).servers == (named,)  # nobody else has to find it
 
 
 def test_a_file_is_put_in_its_place_in_one_move(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ A fact that cannot be read because its program is not installed yet is empty, no
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.facts import FactBase
@@ -14,13 +14,12 @@ PENDING = "/run/slipway-provision"  # files named for units that have yet to tak
 
 @dataclass(frozen=True)
 class Found:
-    """A path: kind is find's letter (f, d, l), mode octal, target a link's, digest a file's."""
+    """A path: kind is find's letter (f, d, l), mode octal, digest a file's."""
 
     kind: str
     mode: str
     owner: str
     group: str
-    target: str
     digest: str = ""
 
 
@@ -30,24 +29,20 @@ class Paths(FactBase[dict[str, Found]]):
         return {}
 
     def command(self, paths: Sequence[str]) -> StringCommand:
-        look = ["find", *paths, "-maxdepth", "0", "-printf", r"%y\t%m\t%u\t%g\t%l\t%p\n"]
+        look = ["find", *paths, "-maxdepth", "0", "-printf", r"%y\t%m\t%u\t%g\t%p\n"]
         return quietly(look, ["sha256sum", "--", *paths])
 
     def process(self, output: Iterable[str]) -> dict[str, Found]:
         found: dict[str, Found] = {}
         for line in output:
-            if line.count("\t") == 5:
+            if line.count("\t") == 4:
                 *about, path = line.split("\t")
                 found[path] = Found(*about)
             else:
                 digest, _, path = line.partition("  ")
                 if path in found:
-                    found[path] = Found(*_about(found[path]), digest=digest)
+                    found[path] = replace(found[path], digest=digest)
         return found
-
-
-def _about(found: Found) -> tuple[str, str, str, str, str]:
-    return found.kind, found.mode, found.owner, found.group, found.target
 
 
 class Below(FactBase[set[str]]):

@@ -31,10 +31,6 @@ shift 5
 if [ $# -gt 0 ] && ! "$@" "$new"; then rm -f "$new"; exit 1; fi
 mv -fT "$new" "$path"
 """
-LINK = """set -eu
-ln -sfn "$2" "$1.new"
-mv -fT "$1.new" "$1"
-"""
 
 
 @dataclass(frozen=True)
@@ -62,21 +58,14 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Link:
-    path: str
-    target: str
-    pending: str = ""
-
-
-@dataclass(frozen=True)
 class Gone:
-    """Neither file nor link is to be there."""
+    """No file is to be there."""
 
     path: str
     pending: str = ""
 
 
-Entry = File | Folder | Link | Gone
+Entry = File | Folder | Gone
 Acts = Generator["PyinfraCommand"]
 
 
@@ -163,14 +152,6 @@ def pend(name: str) -> None:
 def _mended(entry: Entry, there: Found | None) -> Act | None:
     if isinstance(entry, Gone):
         return Act(f"remove {entry.path}", _removed(entry)) if there else None
-    if isinstance(entry, Link):
-        if there and (there.kind, there.target) == ("l", entry.target):
-            return None
-        mark = _marked(entry.pending)
-        return Act(
-            f"link {entry.path} to {entry.target}",
-            ["sh", "-c", mark + LINK, "link", entry.path, entry.target],
-        )
     owned = (entry.mode, entry.owner, entry.group)
     same = there is not None and (there.mode, there.owner, there.group) == owned
     if isinstance(entry, Folder):

@@ -95,7 +95,10 @@ def _kept_connections(config: Path | None) -> Iterator[Ssh]:
 
 def resolved(fleet: Fleet) -> Fleet:
     """With an address in the place of each name by which servers reach each other: firewalls and
-    pg_hba.conf want addresses. Raises Failed."""
+    pg_hba.conf want addresses. One that is alone may be called as ~/.ssh/config has it. Raises
+    Failed."""
+    if len(fleet.servers) == 1:
+        return fleet
     servers = tuple(
         each.model_copy(update={"private": _address(each.private)}) for each in fleet.servers
     )

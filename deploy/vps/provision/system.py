@@ -69,13 +69,7 @@ def apply(fleet: Fleet, server: Server) -> None:
     about: About = host.data.about
     nginx = server.has("web") or server.has("balancer")
     step("system", files, system_files(nginx))
-    step(
-        "system",
-        settle,
-        "systemd-journald",
-        "restart journald",
-        ["systemctl", "restart", "systemd-journald"],
-    )
+    step("system", settle, "systemd-journald", ["systemctl", "restart", "systemd-journald"])
     step(
         "updates",
         units,
@@ -112,7 +106,8 @@ trap 'rm -f "$1.new"' EXIT
 rm -f "$1.new"
 fallocate -l "$2" "$1.new" || dd if=/dev/zero of="$1.new" bs=1M count=$(($2 / 1048576)) status=none
 mkswap "$1.new" >/dev/null
-swapon "$1.new" && swapoff "$1.new"
+swapon "$1.new"
+swapoff "$1.new"
 mv -f "$1.new" "$1"
 swapon "$1"
 grep -q "^$1 " /etc/fstab || echo "$1 none swap sw 0 0" >>/etc/fstab

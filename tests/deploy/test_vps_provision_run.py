@@ -1,0 +1,113 @@
+"""A dry run of provisioning against a stand-in of ssh, behind which is an empty server."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from service.settings import ROOT
+
+# In a process of its own: gevent, which pyinfra brings, takes over how children are waited for.
+PROGRAM = """
+import sys
+from pathlib import Path
+from deploy.vps.provision import provision
+from deploy.vps.settings import load
+
+fleet = load(Path(sys.argv[1]))
+sys.exit(provision(fleet, fleet.servers, dry_run="--dry-run" in sys.argv))
+"""
+SERVERS = """\
+domain = "api.example.com"
+tls = "self-signed"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw alice"]
+
+[servers.one]
+address = "198.51.100.7"
+roles = ["web", "worker", "database", "redis"]
+"""
+# Nothing is installed and there are no files: each question is answered by nothing.
+SSH = """#!/bin/sh
+for command; do :; done
+printf '%s\\0' "$command" >>"{log}"
+case $command in
+    "printenv SSH_CONNECTION") echo "192.0.2.9 50000 198.51.100.7 2222" ;;
+    "sh -s") echo "{probe}" ;;
+    true | "sh -s -- show "* | "sh -c "*) {otherwise} ;;
+    *) exit 99 ;;
+esac
+"""
+PROBE = """\
+distribution=debian
+version={version}
+machine=x86_64
+init=systemd
+python=3.13
+clock={clock}
+disk=41943040
+inodes=2500000
+memory=2030000"""
+
+
+def run(
+    folder: Path, *words: str, version: str = "13", otherwise: str = ":"
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """What it said, and which commands have gone to the server."""
+    (folder / "deploy").mkdir()
+    (folder / "deploy/servers.toml").write_text(SERVERS)
+    probe = PROBE.format(version=version, clock=int(time.time()))
+    stand_in = SSH.format(log=folder / "log", probe=probe, otherwise=otherwise)
+    (folder / "ssh").write_text(stand_in)
+    (folder / "ssh").chmod(0o755)
+    env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    command = [sys.executable, "-c", PROGRAM, str(folder), *words]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    return ended, (folder / "log").read_text().split("\0")[:-1]
+
+
+@pytest.fixture(scope="module")
+def dry(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]]:
+    ended, log = run(tmp_path_factory.mktemp("dry"), "--dry-run")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout.splitlines(), log
+
+
+def test_a_dry_run_says_what_would_change_in_its_order(dry: tuple[list[str], list[str]]) -> None:
+    lines, _ = dry
+    steps = list(dict.fromkeys(line.split()[1] for line in lines if ": would " in line))
+    assert steps[:4] == ["secrets:", "packages:", "users:", "ssh:"]
+    assert steps.index("firewall:") < steps.index("postgresql:") < steps.index("environment:")
+    assert steps.index("tls:") < steps.index("nginx:")  # which needs a certificate to start
+    assert lines[-1].startswith(f"{len([each for each in lines if ': would ' in each])} changes")
+
+
+def test_a_dry_run_touches_nothing(dry: tuple[list[str], list[str]]) -> None:
+    """Each command that went to the server only looks: facts end well whatever they find."""
+    _, log = dry
+    asked = [each for each in log if each.startswith("sh -c ")]
+    assert len(asked) > 20
+    assert [each for each in asked if not each.endswith("2>/dev/null; true'")] == []
+    others = [each for each in log if each not in asked]
+    secrets = "sh -s -- show database redis jwt smoke metrics"
+    assert others == ["printenv SSH_CONNECTION", "sh -s", secrets]
+
+
+def test_a_server_that_is_not_fit_is_not_touched(tmp_path: Path) -> None:
+    ended, log = run(tmp_path, version="11")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "failed: one: debian 11 is not supported: Debian 12 or newer, or Ubuntu 24.04 or newer\n"
+        "nothing was touched\n"
+    )
+    assert log == ["printenv SSH_CONNECTION", "sh -s"]
+
+
+def test_a_server_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    gone = "echo 'Connection timed out' >&2; exit 255"
+    ended, _ = run(tmp_path, "--dry-run", otherwise=gone)
+    assert ended.returncode == 1
+    assert "failed: one: " in ended.stderr
+    assert "Traceback" not in ended.stderr
