@@ -164,7 +164,7 @@ INIT = (
 @operation()
 def _baseline() -> Acts:
     """Only if something differs: so the second run changes nothing."""
-    there = host.get_fact(Paths, paths=["/var/lib/aide/slipway.db"])
-    if there and host.get_fact(Said, asked=[*AIDE, "--check"]):
+    there = bool(host.get_fact(Paths, paths=["/var/lib/aide/slipway.db"]))
+    if there and bool(host.get_fact(Said, asked=[*AIDE, "--check"])):
         return
     yield Act("take the files that are there now as right (aide)", ["sh", "-c", INIT])
