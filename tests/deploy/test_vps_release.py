@@ -168,6 +168,19 @@ def test_a_rollback_goes_back_to_the_variables_too(served: tuple[Host, Played, P
     assert host.layout.env_current.resolve() == before
 
 
+def test_variables_that_provision_wrote_are_those_of_the_next_release(
+    served: tuple[Host, Played, Path],
+) -> None:
+    host, _, _ = served
+    (host.layout.env / "2.env").write_text("LOG_LEVEL=DEBUG\n")
+    layout.link(host.layout.env_current, "2.env")
+    release(host, second := unpacked(host, 2), "alice")
+    assert (second / ".env").read_text() == "LOG_LEVEL=DEBUG\n"
+    host.layout.env_current.unlink()  # by whom ever
+    release(host, third := unpacked(host, 3), "alice")
+    assert (third / ".env").read_text() == "LOG_LEVEL=DEBUG\n"
+
+
 def test_variables_that_the_service_refuses_change_nothing(
     served: tuple[Host, Played, Path],
 ) -> None:
@@ -228,6 +241,8 @@ def test_a_server_without_web_replaces_its_workers_alone(tmp_path: Path) -> None
     release(host, unpacked(host, 1), "alice")
     assert steps(played)[-1] == "blue: root workers restart"
     assert not any("smoke" in each or "start blue" in each for each in played.ran)
+    variables.change(host, {"LOG_LEVEL": "DEBUG"}, (), "alice")
+    assert "LOG_LEVEL=DEBUG" in host.layout.env_current.read_text()
 
 
 def test_all_is_in_the_log(served: tuple[Host, Played, Path]) -> None:

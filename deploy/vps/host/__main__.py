@@ -82,12 +82,11 @@ def _part(part: Callable[[Host, Path], object]) -> Verb:
 
 
 def _discard(host: Host, said: argparse.Namespace) -> None:
-    if not (host.layout.releases / said.name).exists():
-        return
     who = change(host, said, f"discard {said.name}")
-    folder = releases.find(host.layout, said.name)
-    with audit.logged(host.layout, who, "discard", said.name):
-        release.discard(host, folder, keep=False)
+    if (host.layout.releases / said.name).exists():
+        folder = releases.find(host.layout, said.name)
+        with audit.logged(host.layout, who, "discard", said.name):
+            release.discard(host, folder, keep=False)
     progress.tell({"result": "ok", "release": said.name}, f"{said.name} is gone")
 
 

@@ -11,7 +11,6 @@ from deploy.vps.host import lock, surroundings
 from deploy.vps.host.layout import Host
 
 FREE_WHILE_LOCKED = (
-    "backup",
     "restore-test",
     "maintenance",
     "balance",

@@ -12,6 +12,7 @@ from deploy.vps.host.layout import Host
 
 AT_LEAST = 300 * 2**20  # bytes
 FETCHED = "refs/slipway/fetched/"
+BRANCHES = f"+refs/heads/*:{FETCHED}*"
 
 
 def fetch(host: Host, environ: Mapping[str, str]) -> None:
@@ -22,16 +23,13 @@ def fetch(host: Host, environ: Mapping[str, str]) -> None:
     quiet = {**environ, "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
     try:
         host.runner.run(
-            git(host, "fetch", "--quiet", "--prune", "--tags", "--force", url, *MAP), env=quiet
+            git(host, "fetch", "--quiet", "--prune", "--tags", "--force", url, BRANCHES), env=quiet
         )
     except CommandFailed as failure:
         raise Failed(
             f"{url} cannot be fetched from: {failure.said}\n"
             "(of a private repository: is this server's key among its deploy keys?)"
         ) from None
-
-
-MAP = (f"+refs/heads/*:{FETCHED}*",)
 
 
 def git(host: Host, *words: str) -> list[str]:
@@ -43,7 +41,7 @@ def resolve(host: Host, ref: str, environ: Mapping[str, str]) -> str:
     Failed."""
     if not re.fullmatch(r"[\w./@^~+-]{1,200}", ref) or ref.startswith("-"):
         raise Failed(f"{ref!r} is no name of a commit")
-    for each in (f"{FETCHED}{ref}", ref):
+    for each in (f"{FETCHED}{ref}", ref) if host.server.repository else (ref,):
         words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{each}^{{commit}}")
         try:
             return host.runner.run(git(host, *words), env=environ).strip()
@@ -80,7 +78,7 @@ def unpack(host: Host, commit: str, environ: Mapping[str, str], at: datetime | N
     parent = host.layout.releases
     packed, new = parent / f".{name}.tar", parent / f".{name}"
     try:
-        archive = ("archive", "--format=tar", f"--output={packed}", commit)
+        archive = ("-c", "tar.umask=0022", "archive", "--format=tar", f"--output={packed}", commit)
         host.runner.run(git(host, *archive), env=environ)
         new.mkdir()
         host.runner.run(["tar", "--extract", f"--file={packed}", f"--directory={new}"])

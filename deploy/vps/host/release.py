@@ -50,6 +50,8 @@ def look(host: Host, *also: Path) -> None:
     """Finish what a release that was broken off has left."""
     if (serves := edge.serving(host)) is None:
         return
+    if layout.target(host.layout.env_current) is None:
+        turn.keep_variables(host, serves)
     if host.server.has("worker") and not workers.run(host, serves):
         progress.step(f"worker and scheduler do not run {serves.name}, which serves: finish that")
         workers.replace(host, serves)
@@ -108,6 +110,8 @@ def switch(host: Host, folder: Path, *, quick: bool = False) -> None:
     before = layout.target(host.layout.workers)
     try:
         workers.replace(host, folder)
+        if turned is None:
+            turn.keep_variables(host, folder)
         if host.server.has("web") and not quick:
             progress.step("smoke test with a job")
             checks.smoke_job(host, folder)
@@ -123,7 +127,6 @@ def settle(host: Host, folder: Path, *also: Path) -> None:
     """It serves for good: the other colour ends, and what is too old is removed."""
     if edge.serving(host) != folder:
         raise Failed(f"{folder.name} does not serve: there is nothing to settle")
-    turn.keep_variables(host, folder)
     releases.remember(host.layout, folder.name)
     if host.server.has("web"):
         turn.drain(host)

@@ -87,7 +87,7 @@ def back(host: Host, turned: Turned) -> None:
 def drain(host: Host) -> None:
     """Stop the colour that does not serve, if it runs: it finishes what it has."""
     colour = edge.other(edge.colour(host.layout))
-    if units.state(host, units.web(colour)).get("ActiveState") == "inactive":
+    if units.rests(host, colour):
         return
     progress.step(f"drain {colour}")
     _wait_for_promised(host)
@@ -101,7 +101,8 @@ def _wait_for_promised(host: Host) -> None:
 
 
 def keep_variables(host: Host, release: Path) -> None:
-    """The variables of what serves are those that the next release begins with."""
+    """The variables of what serves are those that the next release begins with, unless provision
+    writes others meanwhile."""
     if (variables := layout.target(release / ".env")) is not None:
         layout.link(host.layout.env_current, variables.name)
 

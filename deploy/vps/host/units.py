@@ -53,7 +53,7 @@ def runs(host: Host, unit: str) -> bool:
 def rests(host: Host, colour: str) -> bool:
     """Neither its service nor its socket is there."""
     names = (web(colour), f"slipway-web@{colour}.socket")
-    return all(state(host, name).get("ActiveState") == "inactive" for name in names)
+    return all(state(host, name).get("ActiveState") in ("inactive", "failed") for name in names)
 
 
 def runs_since(host: Host, unit: str, link: Path) -> bool:
