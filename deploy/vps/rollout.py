@@ -108,6 +108,8 @@ def _take(session: Session, server: Server, name: str) -> None:
         session.follow(server, "turn", name)
     if server.has("worker"):
         session.follow(server, "workers", name)
+    if server.has("web"):
+        session.follow(server, "smoke", name)
 
 
 def _roll(

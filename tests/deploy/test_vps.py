@@ -38,7 +38,17 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servers:
     found.answer("*", "status", out=HEALTHY)
     found.answer("*", "balance", out={"out": []})
     found.answer("*", "migrate", out={"pending": []})
-    for verb in ("turn", "workers", "settle", "discard", "rollback", "env", "backup", "release"):
+    for verb in (
+        "turn",
+        "workers",
+        "smoke",
+        "settle",
+        "discard",
+        "rollback",
+        "env",
+        "backup",
+        "release",
+    ):
         found.answer("*", verb, out={"result": "ok"})
     return found
 
@@ -57,6 +67,7 @@ TURNED = [
     "front: balance out {0}",
     "{0}: turn " + RELEASE,
     "{0}: workers " + RELEASE,
+    "{0}: smoke " + RELEASE,
     "front: balance in {0}",
 ]
 PREPARED = ["web1: resolve main", "front: balance status"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy.shell import Failed
 from deploy.vps.host import (
     audit,
+    checks,
     data,
     gate,
     layout,
@@ -128,6 +129,7 @@ VERBS: dict[str, Verb] = {
     "migrate": _migrate,
     "turn": _part(turn.turn),
     "workers": _part(workers.replace),
+    "smoke": _part(checks.smoke_job),
     "settle": _part(release.settle),
     "discard": _discard,
     "rollback": _rollback,

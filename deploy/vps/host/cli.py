@@ -56,6 +56,7 @@ def _add_releases(add: Add) -> None:
     for name, text in (
         ("turn", "start a release, try it, and switch to it; the one before still runs"),
         ("workers", "replace worker and scheduler by those of a release"),
+        ("smoke", "ask a release that serves, and send a job through its worker"),
         ("settle", "a release serves for good: end the one before, remove what is too old"),
         ("discard", "take away a release that does not serve"),
     ):

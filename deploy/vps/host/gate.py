@@ -6,7 +6,7 @@ from deploy.shell import Failed
 from deploy.vps.host.layout import PROGRAM, Layout
 
 VERBS = (
-    *("release", "prepare", "migrate", "turn", "workers", "settle", "discard", "rollback"),
+    *("release", "prepare", "migrate", "turn", "workers", "smoke", "settle", "discard", "rollback"),
     *("status", "hold", "balance"),
 )
 

@@ -15,7 +15,11 @@ _WORDS = ("SECRET", "TOKEN", "PASSWORD", "PRIVATE", "KEY", "DSN")
 
 
 def change(
-    host: Host, given: dict[str, str], removed: tuple[str, ...], who: str, at: datetime | None = None
+    host: Host,
+    given: dict[str, str],
+    removed: tuple[str, ...],
+    who: str,
+    at: datetime | None = None,
 ) -> None:
     """Release what serves anew, with other variables. Raises Failed; if the service would not
     accept them, before anything is changed."""
