@@ -10,7 +10,18 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from deploy.vps.provision.facts import Paths, Said
-from deploy.vps.provision.operations import Act, Acts, Entry, File, Folder, differing, files, settle, step, units
+from deploy.vps.provision.operations import (
+    Act,
+    Acts,
+    Entry,
+    File,
+    Folder,
+    differing,
+    files,
+    settle,
+    step,
+    units,
+)
 from deploy.vps.provision.packages import installed
 from deploy.vps.provision.preflight import About
 from deploy.vps.provision.system import MADE
@@ -23,7 +34,7 @@ PACKAGES = (
     " python3-systemd"
 ).split()
 FILES = {
-    "/etc/aide/slipway.conf": "aide.conf",
+    "/etc/aide/aide.conf": "aide.conf",
     "/etc/modprobe.d/slipway.conf": "modules.conf",
     "/etc/needrestart/conf.d/slipway.conf": "needrestart.conf",
     "/etc/profile.d/slipway.sh": "shell.sh",
@@ -143,17 +154,13 @@ def with_login(text: str) -> str:
 
 _NAMES = [[name] for name in LOGIN]
 
-AIDE = ("aide", "--config=/etc/aide/slipway.conf")
-INIT = (
-    f"{' '.join(AIDE)} --init >/dev/null && mv -f /var/lib/aide/slipway.db.new"
-    " /var/lib/aide/slipway.db"
-)
+AIDE = "aide --config=/etc/aide/aide.conf"
+SAME = f"{AIDE} --check >/dev/null && echo same"
+INIT = f"{AIDE} --init >/dev/null && cd /var/lib/aide && mv -f slipway.db.new slipway.db"
 
 
 @operation()
 def _baseline() -> Acts:
     """Only if something differs: so the second run changes nothing."""
-    there = host.get_fact(Paths, paths=["/var/lib/aide/slipway.db"])
-    if there and host.get_fact(Said, asked=[*AIDE, "--check"]):
-        return
-    yield Act("take the files that are there now as right (aide)", ["sh", "-c", INIT])
+    if host.get_fact(Said, asked=["sh", "-c", SAME]) != ["same"]:
+        yield Act("take the files that are there now as right (aide)", ["sh", "-c", INIT])
