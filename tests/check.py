@@ -30,9 +30,9 @@ from sqlalchemy import create_engine
 
 from deploy.docker.stack import servers_conf
 from deploy.vps import edge
-from deploy.vps.servers import Fleet, Server
 from service.devservers import Postgres
 from service.settings import ROOT
+from tests.nginx import here, kinds_of_servers
 from tests.ports import free_port
 
 AT_ONCE = 2  # more only get in each other's way on a small machine
@@ -249,29 +249,6 @@ def servers_of_ones_own(nginx: str, folder: Path) -> Say:
             (kept / name).write_text(here(text, folder))
         yield from said([nginx, "-t", "-q", "-e", "stderr", "-p", str(kept), "-c", "nginx.conf"])
         yield from said(program("gixy", str(kept / "nginx.conf")))
-
-
-def kinds_of_servers() -> dict[str, tuple[Fleet, Server]]:
-    one = Server(name="one", address="127.0.0.2", private="127.0.0.2", roles=("web", "balancer"))
-    two = Server(name="two", address="127.0.0.3", private="127.0.0.3", roles=("web",))
-    given = {"domain": "api.example.com", "keys": ("-",)}
-    alone = Fleet(tls="letsencrypt", servers=(one,), **given)
-    plain = Fleet(tls="none", servers=(one,), **given)
-    both = Fleet(tls="self-signed", servers=(one, two), **given)
-    return {
-        "direct": (alone, one),
-        "plain": (plain, one),
-        "balancer": (both, one),
-        "inner": (both, two),
-    }
-
-
-def here(text: str, folder: Path) -> str:
-    """Settings of a server, as this machine can try them: its files, its ports, no user."""
-    text = re.sub(r"^user .*;", "", text, flags=re.M)
-    text = text.replace("/run/nginx.pid", "nginx.pid").replace("/var/log/nginx/", "")
-    text = text.replace("/etc/slipway/tls/", f"{folder}/")
-    return re.sub(r"listen \d+", lambda _: f"listen 127.0.0.1:{free_port()}", text)
 
 
 def said(command: Sequence[str]) -> Say:

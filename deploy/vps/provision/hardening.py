@@ -34,7 +34,7 @@ PACKAGES = (
     " python3-systemd"
 ).split()
 FILES = {
-    "/etc/aide/slipway.conf": "aide.conf",
+    "/etc/aide/aide.conf": "aide.conf",
     "/etc/modprobe.d/slipway.conf": "modules.conf",
     "/etc/needrestart/conf.d/slipway.conf": "needrestart.conf",
     "/etc/profile.d/slipway.sh": "shell.sh",
@@ -47,7 +47,13 @@ FILES = {
 BANNERS = ("/etc/issue", "/etc/issue.net")
 FAIL2BAN = "/etc/fail2ban"
 UNITS = PARTS.parent / "units"
-INTEGRITY = "slipway-integrity"
+TIMER = "slipway-integrity.timer"
+UNIT_FILES = (
+    "slipway-backup.service.d/owners.conf",
+    "slipway-integrity.service",
+    "slipway-integrity.service.d/reads-all.conf",
+    TIMER,
+)
 # For who sets a password all the same, and for what is made by hand.
 LOGIN = {"SHA_CRYPT_MIN_ROUNDS": "65536", "SHA_CRYPT_MAX_ROUNDS": "65536", "UMASK": "027"}
 # Nobody but root has to read them; what is not there is left so.
@@ -73,7 +79,7 @@ def apply(fleet: Fleet, server: Server) -> None:
     step("hardening", _kernel, about.container)
     step("hardening", _modes)
     step("hardening", _login)
-    step("hardening", units, [f"{INTEGRITY}.timer"])
+    step("hardening", units, [TIMER])
 
 
 def last(fleet: Fleet, server: Server) -> None:
@@ -86,10 +92,10 @@ def entries() -> Iterator[Entry]:
         yield Folder(str(Path(path).parent))
         yield File(path, MADE + (PARTS / part).read_text())
     yield Folder("/var/lib/aide", mode="700")
-    for name in (".service", ".service.d/reads-all.conf", ".timer"):
-        path = f"/etc/systemd/system/{INTEGRITY}{name}"
+    for name in UNIT_FILES:
+        path = f"/etc/systemd/system/{name}"
         yield Folder(str(Path(path).parent))
-        yield File(path, (UNITS / f"{INTEGRITY}{name}").read_text(), pending="systemd")
+        yield File(path, (UNITS / name).read_text(), pending="systemd")
     for path in BANNERS:
         yield File(path, (PARTS / "banner").read_text())
 
@@ -154,17 +160,13 @@ def with_login(text: str) -> str:
 
 _NAMES = [[name] for name in LOGIN]
 
-AIDE = ("aide", "--config=/etc/aide/slipway.conf")
-INIT = (
-    f"{' '.join(AIDE)} --init >/dev/null && mv -f /var/lib/aide/slipway.db.new"
-    " /var/lib/aide/slipway.db"
-)
+AIDE = "aide --config=/etc/aide/aide.conf"
+SAME = f"{AIDE} --check >/dev/null && echo same"
+INIT = f"{AIDE} --init >/dev/null && cd /var/lib/aide && mv -f slipway.db.new slipway.db"
 
 
 @operation()
 def _baseline() -> Acts:
     """Only if something differs: so the second run changes nothing."""
-    there = bool(host.get_fact(Paths, paths=["/var/lib/aide/slipway.db"]))
-    if there and bool(host.get_fact(Said, asked=[*AIDE, "--check"])):
-        return
-    yield Act("take the files that are there now as right (aide)", ["sh", "-c", INIT])
+    if host.get_fact(Said, asked=["sh", "-c", SAME]) != ["same"]:
+        yield Act("take the files that are there now as right (aide)", ["sh", "-c", INIT])

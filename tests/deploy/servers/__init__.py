@@ -1,0 +1,1 @@
+"""Own servers, for real: on systemd servers over SSH."""
