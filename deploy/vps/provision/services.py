@@ -11,7 +11,7 @@ UNITS = Path(__file__).resolve().parent.parent / "units"
 SYSTEM = "/etc/systemd/system"
 # By the roles of which a server needs one; a folder is of drop-ins.
 WHERE: dict[str, tuple[Role, ...]] = {
-    "slipway-.service.d/hardening.conf": ("web", "worker", "database"),
+    "slipway-.service.d/hardening.conf": ("web", "worker", "database", "redis", "balancer"),
     "slipway-web@.service": ("web",),
     "slipway-web@blue.socket": ("web",),
     "slipway-web@green.socket": ("web",),
@@ -21,6 +21,7 @@ WHERE: dict[str, tuple[Role, ...]] = {
     "slipway-scheduler.service": ("worker",),
     "slipway-backup.service": ("database",),
     "slipway-backup.timer": ("database",),
+    "slipway-backup.service.d/owners.conf": ("database",),
     "nginx.service.d/slipway.conf": ("web", "balancer"),
 }
 # Begun by the first release, and at each boot after it.

@@ -25,7 +25,7 @@ SETTINGS = MADE + (
     "LoginGraceTime 30\n"
     "MaxStartups 10:30:60\n"
     "ClientAliveInterval 60\n"
-    "ClientAliveCountMax 3\n"
+    "ClientAliveCountMax 2\n"
     "LogLevel VERBOSE\n"
     "X11Forwarding no\n"
     "AllowAgentForwarding no\n"
@@ -43,6 +43,13 @@ SETTINGS = MADE + (
     "MACs -umac-*,hmac-sha1*,hmac-sha2-256,hmac-sha2-512\n"
     "HostKeyAlgorithms -ecdsa-*,sk-ecdsa-*\n"
 )
+
+
+def settings(user: str) -> str:
+    """With those who may come in at all: who provisions, root by key, and who operates."""
+    return f"{SETTINGS}AllowUsers {' '.join(sorted({user, 'root', 'deploy'}))}\n"
+
+
 # ssh.service: Debian's and Ubuntu's name. Connections that are open stay so.
 RELOAD = ("systemctl", "reload-or-restart", "ssh.service")
 # A line before the Include in sshd_config would win over ours.
@@ -61,7 +68,7 @@ def apply(fleet: Fleet, server: Server) -> None:
 @operation()
 def _sshd(server: Server) -> Acts:
     line: Line = host.data.line
-    file = File(PATH, SETTINGS, mode="600", check=("/usr/sbin/sshd", "-t", "-f"))
+    file = File(PATH, settings(server.user), mode="600", check=("/usr/sbin/sshd", "-t", "-f"))
     risky = Risky("slipway-revert-ssh", file, "reload sshd", CHECK_AND_RELOAD, RELOAD)
     for number, command in enumerate(guarded(risky, logins=(server.user, "deploy"))):
         if not number:
