@@ -13,7 +13,7 @@ from deploy.vps.provision.preflight import About, steps
 from deploy.vps.provision.run import resolved
 from deploy.vps.provision.secrets import Secrets, keepers
 from deploy.vps.provision.services import unit_files
-from deploy.vps.provision.sshd import SETTINGS
+from deploy.vps.provision.sshd import settings
 from deploy.vps.provision.system import MADE
 from deploy.vps.servers import Fleet, Role, Server
 from service.settings import ROOT
@@ -162,7 +162,9 @@ def test_deploy_may_become_the_service_and_call_one_program_as_root() -> None:
 
 def test_ssh_takes_keys_only_and_root_stays_able_to_come() -> None:
     said = dict(
-        line.split(" ", 1) for line in SETTINGS.splitlines() if line and not line.startswith("#")
+        line.split(" ", 1)
+        for line in settings("admin").splitlines()
+        if line and not line.startswith("#")
     )
     wanted = {
         "PermitRootLogin": "prohibit-password",
@@ -173,6 +175,7 @@ def test_ssh_takes_keys_only_and_root_stays_able_to_come() -> None:
         "X11Forwarding": "no",
         "AllowAgentForwarding": "no",
         "AllowTcpForwarding": "local",
+        "AllowUsers": "admin deploy root",
     }
     assert wanted.items() <= said.items()
 

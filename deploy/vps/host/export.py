@@ -61,7 +61,7 @@ def check_room(host: Host, commit: str, environ: Mapping[str, str]) -> None:
     last = max(releases.every(host.layout), default=None)
     needed = 3 * environments.size(last) if last else 0
     needed = max(AT_LEAST, needed + environments.needs(host.layout, lock))
-    for folder in (host.layout.root, host.layout.backups):
+    for folder in (host.layout.root, host.layout.releases, host.layout.backups):
         free = shutil.disk_usage(folder).free
         if free < needed:
             raise Failed(
