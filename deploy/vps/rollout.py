@@ -98,7 +98,7 @@ def _migrate(session: Session, server: Server, name: str) -> None:
     step(f"migrate: {', '.join(pending)}")
     words = ["migrate", name]
     if database := session.fleet.database:
-        session.follow(database, "backup", "--reason", f"before-{name}")
+        session.follow(database, "backup", "--reason", "migrate")
         words.append("--no-backup")
     session.follow(server, *words)
 

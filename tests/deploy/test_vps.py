@@ -99,7 +99,7 @@ def test_the_database_is_saved_and_migrated_once_and_first(
     assert vps(tmp_path, THREE, "release") == 0
     assert prepared(servers)[:4] == [
         f"web1: migrate {RELEASE} --pending",
-        f"front: backup --reason before-{RELEASE}",
+        "front: backup --reason migrate",
         f"web1: migrate {RELEASE} --no-backup",
         "front: balance out web1",
     ]

@@ -61,15 +61,18 @@ class Fleet:
         self.clone.first = self.clone.commit("our servers", {"deploy/servers.toml": text})
 
     def _write_ssh_config(self) -> None:
-        (self.keys / "config").write_text(
+        """With a file of hosts of its own: an address may have been another server's before."""
+        self.known_hosts = self.keys / f"known_hosts-{self.front.name}"
+        self.config = self.keys / f"config-{self.front.name}"
+        self.config.write_text(
             f"IdentityFile {self.keys}/key\nIdentitiesOnly yes\n"
-            f"UserKnownHostsFile {self.keys}/known_hosts\nStrictHostKeyChecking accept-new\n"
+            f"UserKnownHostsFile {self.known_hosts}\nStrictHostKeyChecking accept-new\n"
         )
 
     # As the operator sees it.
 
     def words(self, *words: str) -> list[str]:
-        return ["vps", "--ssh-config", str(self.keys / "config"), *words]
+        return ["vps", "--ssh-config", str(self.config), *words]
 
     def vps(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         return self.clone.deploy(*self.words(*words), given=given)
@@ -86,7 +89,7 @@ class Fleet:
     @property
     def git_ssh(self) -> str:
         """GIT_SSH_COMMAND of somebody who pushes."""
-        return f"ssh -F {self.keys}/config"
+        return f"ssh -F {self.config}"
 
     # As its users see it.
 

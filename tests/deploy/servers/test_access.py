@@ -17,7 +17,7 @@ def ci(one: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with_key = ("[servers.one]", f'ci_keys = ["{public}"]\n[servers.one]')
     one.clone.first = one.clone.commit("a key of CI", {"deploy/servers.toml": with_key})
     one.ok("provision")
-    config = (one.keys / "config").read_text().replace(f"{one.keys}/key", f"{folder}/ci")
+    config = one.config.read_text().replace(f"{one.keys}/key", f"{folder}/ci")
     (folder / "config").write_text(config)
     return folder / "config"
 
