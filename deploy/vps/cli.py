@@ -95,7 +95,7 @@ def main(words: Sequence[str]) -> int:
     try:
         return _run(given)
     except KeyboardInterrupt:
-        print("stopped; `vps status` says what serves", file=sys.stderr)
+        print("stopped; `vps status` says what serves now", file=sys.stderr)
         return 130
 
 

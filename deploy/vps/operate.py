@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.shell import Failed, say, step
 from deploy.vps import code, rollout, table
 from deploy.vps.servers import Fleet, Server
-from deploy.vps.ssh import Ssh, all_of, ask, call, each, follow, shown
+from deploy.vps.ssh import Lost, Ssh, all_of, ask, call, each, follow, passed_on, shown
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
@@ -39,8 +39,10 @@ class Operator:
         """The server, if there is but one: it does all by itself."""
         return self.fleet.servers[0] if len(self.fleet.servers) == 1 else None
 
-    def _session(self, why: str) -> AbstractContextManager[rollout.Session]:
-        return rollout.session(self.fleet, self.ssh, self.who, why)
+    def _session(
+        self, why: str, *, without_lost: bool = False
+    ) -> AbstractContextManager[rollout.Session]:
+        return rollout.session(self.fleet, self.ssh, self.who, why, without_lost=without_lost)
 
     def release(self, ref: str, canary: float) -> int:
         at = code.moment()
@@ -48,7 +50,7 @@ class Operator:
         if server := self.single:
             if canary:
                 raise Failed("--canary: there is but one server")
-            words = ("release", commit, "--at", at, "--who", self.who, "--attended")
+            words = ("release", commit, "--at", at, "--who", self.who)
             follow(self.ssh, server, *words)
             return 0
         with self._session(f"release of {ref}") as session:
@@ -72,7 +74,8 @@ class Operator:
             words = ("rollback", release) if release else ("rollback",)
             follow(self.ssh, server, *words, "--who", self.who)
             return 0
-        with self._session("rollback") as session:
+        # Nothing that is down keeps the rest from going back.
+        with self._session("rollback", without_lost=True) as session:
             rollout.rollback(session, release)
         return 0
 
@@ -85,8 +88,11 @@ class Operator:
         words = ("logs", *units, "-n", str(lines), *more)
         if on or self.single:
             return shown(self.ssh, server(self.fleet, on) if on else self.fleet.servers[0], *words)
-        each(self.fleet.servers, lambda one: _follow(self.ssh, one, *words))
-        return 0
+        codes = each(
+            self.fleet.servers,
+            lambda one: passed_on(self.ssh, one, *words, prefix=f"{one.name}: "),
+        )
+        return int(any(codes.values()))
 
     def run(self, words: Sequence[str], on: str | None) -> int:
         words = words[1:] if words[:1] == ["--"] else words
@@ -134,10 +140,29 @@ class Operator:
         words = ("restore", backup, "--yes")
         if self.single:
             return self.at_database(*words)
+        was_on = ask(self.ssh, self.fleet.front, "maintenance", "status")["maintenance"]
         self.maintenance("on")
         try:
-            return self.at_database(*words)
-        finally:
+            self.at_database(*words)
+            self._catch_up()
+        except (Lost, KeyboardInterrupt):
+            say("maintenance stays on, since what became of the database is not known: look at")
+            say("`vps status`, then `vps maintenance off`")
+            raise
+        except Failed:
+            self._maintenance_as_before(on=was_on)
+            raise
+        self._maintenance_as_before(on=was_on)
+        return 0
+
+    def _catch_up(self) -> None:
+        """The back-up may be of an older schema than the code that serves."""
+        web = self.fleet.with_role("web")[0]
+        if serves := ask(self.ssh, web, "status")["release"]:
+            follow(self.ssh, web, "migrate", serves, "--no-backup", "--who", self.who)
+
+    def _maintenance_as_before(self, *, on: bool) -> None:
+        if not on:
             self.maintenance("off")
 
     def maintenance(self, what: str) -> int:
@@ -164,10 +189,6 @@ class Operator:
         ).items():
             say(f"{name}: {said}")
         return 0
-
-
-def _follow(ssh: Ssh, server: Server, *words: str) -> None:
-    follow(ssh, server, *words, prefix=f"{server.name}: ")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.shell import Failed, say, step, uninterrupted
 from deploy.vps.servers import Fleet, Server
-from deploy.vps.ssh import Ssh, all_of, ask, follow, held
+from deploy.vps.ssh import Lost, Ssh, all_of, ask, follow, held
 
 LOOK_EVERY = 2.0  # seconds, at a canary
 
@@ -25,6 +25,13 @@ class Session:
     tokens: dict[str, str]
     who: str
 
+    @property
+    def running(self) -> tuple[Server, ...]:
+        return tuple(each for each in running(self.fleet) if each.name in self.tokens)
+
+    def status(self, server: Server) -> Any:
+        return ask(self.ssh, server, "status")
+
     def ask(self, server: Server, *words: str) -> Any:
         return ask(self.ssh, server, *words, *self._passes(server))
 
@@ -37,10 +44,23 @@ class Session:
 
 
 @contextmanager
-def session(fleet: Fleet, ssh: Ssh, who: str, why: str) -> Iterator[Session]:
-    """All servers, locked until the end. Raises Failed, with who has one of them."""
+def session(
+    fleet: Fleet, ssh: Ssh, who: str, why: str, *, without_lost: bool = False
+) -> Iterator[Session]:
+    """All servers, locked until the end; `without_lost` leaves out those that cannot be reached,
+    if others can. Raises Failed, with who has one of them."""
+    lost: list[Lost] = []
     with ExitStack() as stack:
-        tokens = {s.name: stack.enter_context(held(ssh, s, why)) for s in fleet.servers}
+        tokens = {}
+        for server in fleet.servers:
+            try:
+                tokens[server.name] = stack.enter_context(held(ssh, server, why))
+            except Lost as failure:
+                lost.append(failure)
+        if lost and (not without_lost or not tokens):
+            raise Failed("\n".join(map(str, lost)))
+        for each in lost:
+            say(f"  left out: {each}")
         yield Session(fleet, ssh, tokens, who)
 
 
@@ -52,8 +72,7 @@ def running(fleet: Fleet) -> tuple[Server, ...]:
 
 def release(session: Session, commit: str, at: str, canary: float) -> None:
     """Have a commit serve everywhere. Raises Failed when it serves nowhere."""
-    start = time.monotonic()
-    servers = running(session.fleet)
+    start, servers = time.monotonic(), session.running
     _all_are_in(session)
     step(f"prepare on {_names(servers)}")
     found = all_of(
@@ -62,7 +81,12 @@ def release(session: Session, commit: str, at: str, canary: float) -> None:
     (name,) = set(found.values())
     try:
         _migrate(session, servers[0], name)
-        _roll(session, servers, lambda each: _take(session, each, name), canary)
+        _roll(
+            session,
+            lambda each: _take(session, each, name),
+            canary=canary,
+            last=lambda: _smoke(session, name),
+        )
     except (Failed, KeyboardInterrupt):
         with uninterrupted():
             _quietly(servers, lambda each: session.ask(each, "discard", name))
@@ -74,20 +98,30 @@ def release(session: Session, commit: str, at: str, canary: float) -> None:
 
 def rollback(session: Session, name: str | None) -> None:
     """Have the release before serve everywhere, or one that is named."""
-    start = time.monotonic()
-    words = ("rollback", name) if name else ("rollback",)
-    servers = running(session.fleet)
-    for server in servers:
-        with _out(session, server):
-            session.follow(server, *words)
-    say(f"rolled back on {_names(servers)}, after {time.monotonic() - start:.1f} s")
+    start, servers = time.monotonic(), session.running
+    wanted = name or _before(session, servers[0])
+    _roll(session, lambda each: session.follow(each, "rollback", wanted))
+    say(f"{wanted} serves on {_names(servers)}, after {time.monotonic() - start:.1f} s")
 
 
 def change(session: Session, words: tuple[str, ...], given: str) -> None:
     """A change that is like a release (env set), on one server after the other."""
-    servers = running(session.fleet)
     _all_are_in(session)
-    _roll(session, servers, lambda each: session.follow(each, *words, given=given), canary=0)
+    _roll(session, lambda each: session.follow(each, *words, given=given))
+
+
+def _before(session: Session, server: Server) -> str:
+    """The release that served before: the first server's word is for all. Raises Failed."""
+    found = session.status(server)
+    names = [each for each in found["history"] if each != found["release"]]
+    if found["release"] in found["history"]:
+        names = found["history"][: found["history"].index(found["release"])]
+    if not names:
+        raise Failed(
+            f"{server.name}: there is nothing to go back to: no release is kept that served before."
+            " Any commit comes back by a release of it"
+        )
+    return str(names[-1])
 
 
 def _migrate(session: Session, server: Server, name: str) -> None:
@@ -108,49 +142,64 @@ def _take(session: Session, server: Server, name: str) -> None:
         session.follow(server, "turn", name)
     if server.has("worker"):
         session.follow(server, "workers", name)
-    if server.has("web"):
-        session.follow(server, "smoke", name)
+
+
+def _smoke(session: Session, name: str) -> None:
+    """With a job, when no worker of the release before is there any more to take it."""
+    for server in session.running:
+        if server.has("web"):
+            step(f"{server.name}: smoke test with a job")
+            session.follow(server, "smoke", name)
 
 
 def _roll(
     session: Session,
-    servers: tuple[Server, ...],
     do: Callable[[Server], None],
-    canary: float,
+    *,
+    canary: float = 0,
+    last: Callable[[], None] = lambda: None,
 ) -> None:
-    """One after the other; what was changed goes back if one fails. Raises Failed."""
-    changed: list[Server] = []
+    """One server after the other, and `last` when all are done. What was changed goes back if
+    anything fails, the one that failed too. Raises Failed."""
+    begun: dict[Server, str | None] = {}  # with the release that served there
     try:
-        for server in servers:
+        for server in session.running:
+            begun[server] = session.status(server)["release"]
             step(server.name)
             with _out(session, server):
                 do(server)
-            changed.append(server)
-            if canary and len(changed) == 1:
+            if canary and len(begun) == 1:
                 _watch(session, server, canary)
+        last()
     except (Failed, KeyboardInterrupt):
         with uninterrupted():
-            for server in reversed(changed):
-                step(f"{server.name}: back")
-                _back(session, server)
+            _go_back(session, begun)
         raise
 
 
-def _back(session: Session, server: Server) -> None:
-    """It must not hide why."""
-    try:
-        with _out(session, server):
-            session.follow(server, "rollback")
-    except Failed as failure:
-        say(f"  also failed: {failure}")
+def _go_back(session: Session, begun: dict[Server, str | None]) -> None:
+    """To what served before, where it does not. It must not hide why."""
+    for server, name in reversed(begun.items()):
+        try:
+            if name is None or session.status(server)["release"] == name:
+                continue
+            step(f"{server.name}: back to {name}")
+            with _out(session, server):
+                session.follow(server, "rollback", name)
+        except Failed as failure:
+            say(f"  also failed: {failure}")
 
 
 @contextmanager
 def _out(session: Session, server: Server) -> Iterator[None]:
     """Without requests from the balancer; it gets them again whatever comes of it, since a server
-    whose release fails goes on with the one before."""
+    whose release fails goes on with the one before. The only one stays in, as does one out that
+    somebody took out: two colours are enough."""
     balancer = session.fleet.balancer
-    if balancer is None or not server.has("web"):
+    if balancer is None or not server.has("web") or len(session.fleet.with_role("web")) < 2:
+        yield
+        return
+    if server.name in session.ask(balancer, "balance", "status")["out"]:
         yield
         return
     session.ask(balancer, "balance", "out", server.name)
@@ -166,19 +215,22 @@ def _watch(session: Session, server: Server, seconds: float) -> None:
     say(f"  {server.name} serves it. The others follow in {seconds:.0f} s (Ctrl-C takes it back)")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        health = session.ask(server, "status").get("health")
-        if health != "healthy":
+        if (health := session.status(server)["health"]) != "healthy":
             raise Failed(f"{server.name}: is {health} with it")
         time.sleep(LOOK_EVERY)
 
 
 def _all_are_in(session: Session) -> None:
     """Two that are out at once would be too few."""
-    balancer = session.fleet.balancer
-    if balancer and (out := session.ask(balancer, "balance", "status")["out"]):
+    balancer, webs = session.fleet.balancer, session.fleet.with_role("web")
+    if balancer is None:
+        return
+    said = session.ask(balancer, "balance", "status")["out"]
+    if out := [each.name for each in webs if each.name in said]:
         raise Failed(
-            f"{', '.join(out)}: out of the balancer. Bring it back (`vps balance in {out[0]}`) or"
-            " take it from servers.toml (and `vps provision`)"
+            f"{', '.join(out)}: out of the balancer, by hand or by a release that was killed."
+            f" Bring it back (`vps balance in {out[0]}`), or take it from servers.toml (and"
+            " `vps provision`)"
         )
 
 

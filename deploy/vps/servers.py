@@ -85,6 +85,7 @@ class Fleet(Strict):
         """What the server itself knows of it: /etc/slipway/server.json."""
         return {
             "server": server.name,
+            "servers": len(self.servers),
             "roles": list(server.roles),
             "domain": self.domain,
             "tls": self.tls,

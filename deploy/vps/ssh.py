@@ -27,6 +27,10 @@ OPERATOR = "deploy"
 Given = TypeVar("Given")
 
 
+class Lost(Failed):
+    """The server was not reached, or the way to it broke: what it does is not known."""
+
+
 @dataclass(frozen=True)
 class Ssh:
     """How this machine reaches servers."""
@@ -92,10 +96,11 @@ def ask(ssh: Ssh, server: Server, *words: str, given: str = "") -> Any:
 def follow(
     ssh: Ssh, server: Server, *words: str, prefix: str = "", given: str | None = None
 ) -> None:
-    """Pass on what it says, line by line. When this process ends, or is interrupted, the server
-    is told by the end of its standard input, which is `given` and ended at once where there is
-    something. Raises Failed."""
-    command = [*ssh.words(server), join([ENTRY, *words])]
+    """Pass on what a verb that changes something says, line by line. When this process ends, or is
+    interrupted, the server is told by the end of its standard input, unless something is `given`
+    there. Raises Failed, and KeyboardInterrupt though the server may have come to its end."""
+    attended = ["--attended"] if given is None else []
+    command = [*ssh.words(server), join([ENTRY, *words, *attended])]
     with subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.PIPE,
@@ -116,12 +121,14 @@ def follow(
             running.stdin.close()
         try:
             _pass_on(running.stdout, prefix)
+            interrupted = False
         except KeyboardInterrupt:
-            say("… is told to stop, and comes to an end (again: leaves it to itself)")
+            interrupted = True
+            say(f"… {server.name} is told to stop, and comes to an end (again: is left to itself)")
             running.stdin.close()
             _pass_on(running.stdout, prefix)
         reader.join()
-    if running.returncode == 130:
+    if interrupted or running.returncode == 130:
         raise KeyboardInterrupt
     if running.returncode:
         raise failure(server, running.returncode, "".join(wrong))
@@ -137,6 +144,21 @@ def shown(ssh: Ssh, server: Server, *words: str, tty: bool = False) -> int:
     more = ("-t",) if tty else ()
     command = [*ssh.words(server, more=more), join([ENTRY, *words])]
     return subprocess.run(command).returncode  # noqa: S603
+
+
+def passed_on(ssh: Ssh, server: Server, *words: str, prefix: str) -> int:
+    """A command that only looks: what it says, with who says it; its exit code."""
+    command = [*ssh.words(server), join([ENTRY, *words])]
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as running:
+        _pass_on(running.stdout, prefix)
+    return running.returncode
 
 
 def each(servers: Sequence[Server], do: Callable[[Server], Given]) -> dict[str, Given | Failed]:
@@ -191,12 +213,16 @@ def failure(server: Server, code: int, said: str) -> Failed:
     if code != 255:
         text = said.strip().removeprefix("failed: ")
         return Failed(f"{server.name}: {text or f'ended with {code}, and said nothing'}")
+    return Lost(f"{server.name}: {_lost(server, said)}")
+
+
+def _lost(server: Server, said: str) -> str:
     where = f"{OPERATOR}@{server.address}" + (f" -p {server.port}" if server.port != 22 else "")
     for sign, words in MEANINGS:
         if sign in said:
-            return Failed(f"{server.name}: {words.format(where=where, server=server)}")
+            return words.format(where=where, server=server)
     last = said.strip().splitlines()[-1:] or ["ssh said nothing"]
-    return Failed(f"{server.name}: the connection to {where} broke: {last[0]}")
+    return f"the connection to {where} broke: {last[0]}"
 
 
 # In this order: a changed host key is said to be one that cannot be verified, too.

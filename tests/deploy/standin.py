@@ -5,12 +5,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from service.settings import ROOT
+
 PROGRAM = """\
 #!{python}
 import json, shlex, sys
 from pathlib import Path
 
 here = Path({folder!r})
+sys.path.insert(0, {root!r})
 words = sys.argv[1:]
 if "-O" in words:
     sys.exit(0)
@@ -19,12 +22,21 @@ verb = shlex.split(words[-1])[1:]
 given = sys.stdin.read() if verb[:2] == ["env", "set"] else ""
 with (here / "log").open("a") as log:
     log.write(json.dumps([name, verb, given]) + "\\n")
+if verb[0] == "hold" and name in (here / "lost").read_text().split():
+    print("ssh: connect to host: Connection timed out", file=sys.stderr)
+    sys.exit(255)
 if verb[0] == "hold":
     print("held a-token", flush=True)
     sys.stdin.read()
     sys.exit(0)
+from deploy.vps.host.cli import parser
+
+parser().parse_args(verb)  # what the server does not know ends here, with 2
 answers = json.loads((here / "answers").read_text())
-for known, verbs, code, out, err in answers:
+asked = ["{{}}: {{}}".format(n, v[0]) for n, v, _ in map(json.loads, open(here / "log"))]
+for known, verbs, code, out, err, after in answers:
+    if after and after not in asked:
+        continue
     if known in (name, "*") and verb[: len(verbs)] == verbs:
         sys.stdout.write(out)
         sys.stderr.write(err)
@@ -40,18 +52,36 @@ class Servers:
         self.folder = folder
         self._answers: list[list[Any]] = []
         program = folder / "ssh"
-        program.write_text(PROGRAM.format(python=python, folder=str(folder)))
+        program.write_text(PROGRAM.format(python=python, folder=str(folder), root=str(ROOT)))
         program.chmod(0o755)
         (folder / "log").write_text("")
+        (folder / "lost").write_text("")
         self._write()
 
     def answer(
         self, server: str, *words: str, out: object = "", code: int = 0, err: str = ""
     ) -> None:
         """To a verb with these first words; what is said last goes first."""
+        self.answer_after("", server, *words, out=out, code=code, err=err)
+
+    def answer_after(
+        self,
+        asked: str,
+        server: str,
+        *words: str,
+        out: object = "",
+        code: int = 0,
+        err: str = "",
+    ) -> None:
+        """The same, once a server was asked for something, "web1: turn"."""
         text = out if isinstance(out, str) else json.dumps(out) + "\n"
-        self._answers.insert(0, [server, list(words), code, text, err])
+        self._answers.insert(0, [server, list(words), code, text, err, asked])
         self._write()
+
+    def lose(self, server: str) -> None:
+        """It cannot be reached any more."""
+        with (self.folder / "lost").open("a") as lost:
+            lost.write(f"{server}\n")
 
     def asked(self, leave_out: Iterable[str] = ("hold", "status")) -> list[str]:
         """What each server was asked for, in order, without tokens and who."""
@@ -96,4 +126,5 @@ HEALTHY: Mapping[str, Any] = {
     "out": [],
     "locked": None,
     "running": None,
+    "history": ["20261126T110000Z-000000000001", "20261126T120000Z-0123456789ab"],
 }

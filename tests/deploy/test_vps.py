@@ -34,7 +34,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servers:
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     found = Servers(tmp_path, sys.executable)
     found.answer("*", "resolve", out={"commit": COMMIT})
-    found.answer("*", "prepare", out={"release": RELEASE})
+    found.answer("*", "prepare", out={"release": NEW})
     found.answer("*", "status", out=HEALTHY)
     found.answer("*", "balance", out={"out": []})
     found.answer("*", "migrate", out={"pending": []})
@@ -63,13 +63,15 @@ def test_one_server_does_all_by_itself(servers: Servers, tmp_path: Path) -> None
     assert servers.asked() == ["one: resolve main", f"one: release {COMMIT}"]
 
 
+NEW = "20261126T130000Z-0123456789ab"
 TURNED = [
+    "front: balance status",
     "front: balance out {0}",
-    "{0}: turn " + RELEASE,
-    "{0}: workers " + RELEASE,
-    "{0}: smoke " + RELEASE,
+    "{0}: turn " + NEW,
+    "{0}: workers " + NEW,
     "front: balance in {0}",
 ]
+SMOKED = ["web1: smoke " + NEW, "web2: smoke " + NEW]
 PREPARED = ["web1: resolve main", "front: balance status"]
 
 
@@ -88,38 +90,61 @@ def prepared(servers: Servers) -> list[str]:
 def test_several_are_released_to_one_after_the_other(servers: Servers, tmp_path: Path) -> None:
     assert vps(tmp_path, THREE, "release") == 0
     asked = prepared(servers)
-    assert asked[:-2] == [f"web1: migrate {RELEASE} --pending", *turned("web1", "web2")]
-    assert sorted(asked[-2:]) == [f"web1: settle {RELEASE}", f"web2: settle {RELEASE}"]
+    assert asked[:-2] == [f"web1: migrate {NEW} --pending", *turned("web1", "web2"), *SMOKED]
+    assert sorted(asked[-2:]) == [f"web1: settle {NEW}", f"web2: settle {NEW}"]
 
 
 def test_the_database_is_saved_and_migrated_once_and_first(
     servers: Servers, tmp_path: Path
 ) -> None:
-    servers.answer("web1", "migrate", RELEASE, "--pending", out={"pending": ["add_tags"]})
+    servers.answer("web1", "migrate", NEW, "--pending", out={"pending": ["add_tags"]})
     assert vps(tmp_path, THREE, "release") == 0
-    assert prepared(servers)[:4] == [
-        f"web1: migrate {RELEASE} --pending",
+    assert prepared(servers)[:5] == [
+        f"web1: migrate {NEW} --pending",
         "front: backup --reason migrate",
-        f"web1: migrate {RELEASE} --no-backup",
+        f"web1: migrate {NEW} --no-backup",
+        "front: balance status",
         "front: balance out web1",
     ]
 
 
+def back(name: str) -> list[str]:
+    return [
+        "front: balance status",
+        f"front: balance out {name}",
+        f"{name}: rollback {RELEASE}",
+        f"front: balance in {name}",
+    ]
+
+
+# What fails, on which server; and who serves the new release by then.
+FAILURES = [
+    (("web2", "turn"), "the smoke test failed", ["web1"]),
+    (("web2", "workers"), "the worker does not run", ["web2", "web1"]),
+    (("web1", "workers"), "the worker does not run", ["web1"]),
+    (("web2", "smoke"), "the job failed", ["web2", "web1"]),
+    (("front", "balance", "in", "web2"), "the disk is full", ["web2", "web1"]),
+]
+
+
+@pytest.mark.parametrize(("verb", "why", "turned"), FAILURES)
 def test_what_was_changed_goes_back_when_one_fails(
-    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    servers: Servers,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    verb: tuple[str, ...],
+    why: str,
+    turned: list[str],
 ) -> None:
-    servers.answer("web2", "workers", code=1, err="failed: the worker does not run\n")
+    """Also on the one that failed, if its web was turned already."""
+    servers.answer(*verb, code=1, err=f"failed: {why}\n")
+    for name in turned:
+        servers.answer_after(f"{name}: turn", name, "status", out={**HEALTHY, "release": NEW})
     assert vps(tmp_path, THREE, "release") == 1
     asked = prepared(servers)
-    failed = asked.index(f"web2: workers {RELEASE}")
-    assert asked[failed + 1 : -2] == [
-        "front: balance in web2",
-        "front: balance out web1",
-        "web1: rollback",
-        "front: balance in web1",
-    ]
-    assert sorted(asked[-2:]) == [f"web1: discard {RELEASE}", f"web2: discard {RELEASE}"]
-    assert "failed: web2: the worker does not run" in capsys.readouterr().err
+    assert asked[-2 - 4 * len(turned) : -2] == [line for name in turned for line in back(name)]
+    assert sorted(asked[-2:]) == [f"web1: discard {NEW}", f"web2: discard {NEW}"]
+    assert f"failed: {verb[0]}: {why}" in capsys.readouterr().err
 
 
 def test_nothing_is_touched_when_one_cannot_prepare(
@@ -136,16 +161,15 @@ def test_a_canary_that_is_not_well_is_taken_back(
 ) -> None:
     servers.answer("web1", "status", out={**HEALTHY, "health": "degraded"})
     assert vps(tmp_path, THREE, "release", "--canary", "1m") == 1
-    assert "web1: rollback" in servers.asked()
     assert not [line for line in servers.asked() if line.startswith("web2: turn")]
     assert "failed: web1: is degraded with it" in capsys.readouterr().err
 
 
 def test_a_canary_that_is_well_is_followed_by_the_others(servers: Servers, tmp_path: Path) -> None:
     assert vps(tmp_path, THREE, "release", "--canary", "1s") == 0
-    assert f"web2: turn {RELEASE}" in servers.asked()
-    looked = [line for line in servers.asked(leave_out=()) if line == "web1: status"]
-    assert looked != []
+    asked = servers.asked(leave_out=("hold",))
+    first, second = asked.index(f"web1: turn {NEW}"), asked.index(f"web2: turn {NEW}")
+    assert "web1: status" in asked[first:second]
 
 
 def test_while_a_server_is_out_nothing_is_released(
@@ -154,20 +178,78 @@ def test_while_a_server_is_out_nothing_is_released(
     servers.answer("front", "balance", "status", out={"out": ["web2"]})
     assert vps(tmp_path, THREE, "release") == 1
     assert servers.asked() == PREPARED
-    assert "web2: out of the balancer. Bring it back (`vps balance in" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "web2: out of the balancer" in said
+    assert "`vps balance in web2`" in said
 
 
-def test_several_go_back_one_after_the_other(servers: Servers, tmp_path: Path) -> None:
-    assert vps(tmp_path, THREE, "rollback", "v1") == 0
+def test_several_go_back_one_after_the_other_to_what_the_first_had_before(
+    servers: Servers, tmp_path: Path
+) -> None:
+    assert vps(tmp_path, THREE, "rollback") == 0
+    before = HEALTHY["history"][0]
     assert servers.asked() == [
-        line
-        for name in ("web1", "web2")
-        for line in (
-            f"front: balance out {name}",
-            f"{name}: rollback v1",
-            f"front: balance in {name}",
-        )
+        line.replace(RELEASE, before) for name in ("web1", "web2") for line in back(name)
     ]
+
+
+def test_a_rollback_leaves_out_who_cannot_be_reached(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.lose("web1")
+    assert vps(tmp_path, THREE, "rollback") == 0
+    assert [line for line in servers.asked() if "web1" in line] == []
+    assert f"web2: rollback {HEALTHY['history'][0]}" in servers.asked()
+    assert "left out: web1: " in capsys.readouterr().out
+
+
+def test_a_release_does_not(servers: Servers, tmp_path: Path) -> None:
+    servers.lose("web1")
+    assert vps(tmp_path, THREE, "release") == 1
+    assert servers.asked() == ["web1: resolve main"] or servers.asked() == []
+
+
+def test_who_was_taken_out_by_hand_stays_out(servers: Servers, tmp_path: Path) -> None:
+    servers.answer("front", "balance", "status", out={"out": ["web2"]})
+    assert vps(tmp_path, THREE, "rollback") == 0
+    assert [line for line in servers.asked() if line.endswith((" out web2", " in web2"))] == []
+
+
+def test_the_only_web_is_not_taken_out(servers: Servers, tmp_path: Path) -> None:
+    both = '["web", "worker"]'
+    text = THREE.replace(both, '["web"]', 1).replace(both, '["worker"]')
+    assert vps(tmp_path, text, "release") == 0
+    assert f"web1: turn {NEW}" in servers.asked()
+    assert f"web2: workers {NEW}" in servers.asked()
+    assert [line for line in servers.asked() if "balance out" in line] == []
+
+
+def test_a_restore_migrates_and_leaves_maintenance_as_it_was(
+    servers: Servers, tmp_path: Path
+) -> None:
+    servers.answer("front", "maintenance", out={"maintenance": False})
+    servers.answer("front", "restore", out="done\n")
+    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 0
+    assert servers.asked() == [
+        "front: maintenance status",
+        "front: maintenance on",
+        "front: restore latest --yes",
+        f"web1: migrate {RELEASE} --no-backup",
+        "front: maintenance off",
+    ]
+
+
+def test_maintenance_stays_on_if_it_was_or_if_nobody_knows_what_happened(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("front", "maintenance", out={"maintenance": True})
+    servers.answer("front", "restore", out="done\n")
+    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 0
+    servers.answer("front", "maintenance", out={"maintenance": False})
+    servers.answer("front", "restore", code=255, err="Connection reset\n")
+    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 1
+    assert "front: maintenance off" not in servers.asked()
+    assert "maintenance stays on" in capsys.readouterr().out
 
 
 def test_values_are_in_no_process_list(servers: Servers, tmp_path: Path) -> None:

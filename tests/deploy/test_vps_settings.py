@@ -51,6 +51,7 @@ def test_one_server_is_all_there_is(tmp_path: Path) -> None:
     assert (server.user, server.port, server.private) == ("root", 22, "198.51.100.7")
     assert fleet.document(server) == {
         "server": "one",
+        "servers": 1,
         "roles": ["web", "worker", "database", "redis"],
         "domain": "api.example.com",
         "tls": "self-signed",

@@ -97,7 +97,9 @@ def test_a_command_runs_in_the_release_that_serves_as_its_user(one: Fleet) -> No
 
 
 def test_what_was_said_can_be_read(one: Fleet) -> None:
-    assert "service-" in one.ok("logs", "web", "-n", "200") or one.ok("logs", "-n", "200")
+    one.ok("run", "logger", "-t", "slipway-by-hand", "said by nobody")
+    assert "stop" in one.ok("logs", "web", "-n", "500").lower()
+    assert "said by nobody" not in one.ok("logs", "-n", "500")
     assert one.vps("logs", "no-such").returncode != 0
 
 
