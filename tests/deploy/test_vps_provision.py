@@ -183,6 +183,7 @@ def test_ssh_takes_keys_only_and_root_stays_able_to_come() -> None:
 def test_a_server_knows_what_it_is() -> None:
     assert json.loads(program.document(THREE, WEB)) == {
         "server": "web",
+        "servers": 3,
         "roles": ["web", "worker"],
         "domain": "api.example.com",
         "tls": "letsencrypt",
