@@ -3,10 +3,17 @@
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from tests.chaos.load import failed
+from tests.deploy.docker.site import docker
+from tests.deploy.platforms.builds import revision
 from tests.deploy.servers.clone import broken_revision
 from tests.deploy.servers.fleet import FIGURES, PAUSE, Fleet, assert_none_failed
+from tests.deploy.servers.lab import Server
 from tests.waiting import until
 
 
@@ -28,26 +35,84 @@ def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Flee
     assert all(one["out"] == [] for one in three.status().values())
 
 
-def test_a_release_that_fails_on_the_last_server_goes_back_on_the_others(three: Fleet) -> None:
-    before = commits(three)
-    third = three.servers[-1]
-    three.clone.commit("fails on the third")
-    # Its web is held up there, and only there.
-    third.sh("mkdir -p /run/systemd/system/slipway-web@.service.d")
-    third.sh(
-        "printf '[Service]\\nExecStartPre=/bin/false\\n'"
-        " >/run/systemd/system/slipway-web@.service.d/held-up.conf; systemctl daemon-reload"
+@contextmanager
+def held_up(server: Server, unit: str) -> Iterator[None]:
+    """A unit that does not start on one server, and only there."""
+    folder = f"/run/systemd/system/{unit}.service.d"
+    server.sh(
+        f"mkdir -p {folder}; printf '[Service]\\nExecStartPre=/bin/false\\n' >{folder}/x.conf"
     )
+    server.sh("systemctl daemon-reload")
     try:
-        with three.load("a rolling release that fails on the third server") as load:
-            ended = three.vps("release")
+        yield
     finally:
-        third.sh("rm -r /run/systemd/system/slipway-web@.service.d; systemctl daemon-reload")
+        server.sh(f"rm -r {folder}; systemctl daemon-reload")
+
+
+@pytest.mark.parametrize("unit", ["slipway-web@", "slipway-worker"])
+def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, unit: str) -> None:
+    before, third = commits(three), three.servers[-1]
+    three.clone.commit("fails on the third")
+    with held_up(third, unit), three.load(f"a rolling release: {unit} fails on the third") as load:
+        ended = three.vps("release")
     assert ended.returncode == 1, ended.stdout
     assert "failed: third: " in ended.stderr
     assert_none_failed(load)
     assert commits(three) == before
     assert all(one["out"] == [] for one in three.status().values())
+    three.ok("release")
+    assert three.vps("status").returncode == 0
+
+
+def test_a_migration_is_made_once_after_a_back_up(three: Fleet) -> None:
+    name, text = revision("v2") or ("", "")
+    count = len(three.ok("backups").splitlines())
+    version = three.clone.commit("migrates", {f"migrations/versions/{name}": text})
+    with three.load("a rolling release with a migration") as load:
+        three.ok("release")
+    assert_none_failed(load)
+    assert set(commits(three).values()) == {version}
+    assert three.database.sql("TABLE alembic_version") == [["rehearsed"]]
+    assert len(three.ok("backups").splitlines()) == count + 1
+    with three.load("and back, with the schema ahead") as load:
+        three.ok("rollback")
+    assert_none_failed(load)
+
+
+EATER = """
+
+def eating(service):
+    def app(environ, start):
+        if environ.get("HTTP_X_EAT"):
+            eaten = bytearray(1 << 30)
+            eaten[::4096] = b"x" * len(eaten[::4096])
+        return service(environ, start)
+
+    return app
+
+
+app = eating(app)
+"""
+
+
+def test_a_process_that_eats_all_memory_is_replaced_and_the_others_serve(three: Fleet) -> None:
+    """The limit is of the server, as a unit's has no effect in the lab."""
+    wsgi = three.clone.folder / "service" / "wsgi.py"
+    three.clone.commit("eats", {"service/wsgi.py": wsgi.read_text() + EATER})
+    three.ok("release")
+    third = three.servers[-1]
+    ask = "curl -s -m 20 -o /dev/null -X POST -H 'X-Eat: 1' -H 'Host: api.example.com'"
+    docker("update", "--memory=900m", "--memory-swap=900m", third.container)
+    try:
+        with three.load("a process of one of three servers eats all its memory") as load:
+            three.front.sh(f"{ask} http://{third.address}:8080/api/posts", check=False)
+            until(lambda: three.status()["third"]["health"] == "healthy", seconds=5)
+            load.wait_for_more(100)
+    finally:
+        docker("update", "--memory=-1", "--memory-swap=-1", third.container)
+    assert "oom_kill 0" not in third.sh("cat /sys/fs/cgroup/memory.events")
+    assert len(failed(load.outcomes)) <= 6
+    three.ok("rollback")
 
 
 def test_a_migration_that_fails_is_seen_before_any_server_is_touched(three: Fleet) -> None:
