@@ -12,7 +12,7 @@ from deploy.vps.servers import Server
 from deploy.vps.ssh import MEANINGS, Ssh, failure
 from tests.deploy.standin import HEALTHY, Servers
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExamplExamplExamplExamplExamplExamplExampl you"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI0000000000000000000000000000000000000000000 you"
 HEAD = f'domain = "api.example.com"\ntls = "none"\nkeys = ["{KEY}"]\nrepository = "/srv/code.git"\n'
 ONE = HEAD + '[servers.one]\naddress = "one"\nroles = ["web", "worker", "database", "redis"]\n'
 THREE = HEAD + "".join(

@@ -10,7 +10,7 @@ from deploy.vps.servers import Fleet
 from deploy.vps.settings import EXAMPLE, FILE, load
 from service.settings import ROOT
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExamplExamplExamplExamplExamplExamplExampl you"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI0000000000000000000000000000000000000000000 you"
 ONE = f"""\
 domain = "api.example.com"
 tls = "self-signed"
@@ -103,8 +103,8 @@ def test_a_file_that_is_not_there_is_to_be_copied(tmp_path: Path) -> None:
 TWO = "[servers.two]\naddress = {}\nprivate = '10.0.0.2'\nroles = {}\n"
 WRONG = {
     "tls": ('"self-signed"', '"acme"', "2: tls: is 'acme', where 'letsencrypt', 'self-signed' or"),
-    "unknown": ("[servers.one]", "teh = 1\n[servers.one]", ":5: teh: is no setting: deploy/serv"),
-    "role": ('"worker"', '"wroker"', "7: servers.one.roles[1]: is 'wroker', where 'web', 'worker'"),
+    "unknown": ("[servers.one]", "foo = 1\n[servers.one]", ":5: foo: is no setting: deploy/serv"),
+    "role": ('"worker"', '"cook"', "7: servers.one.roles[1]: is 'cook', where 'web', 'worker'"),
     "no roles": ('["web", "worker", "database", "redis"]', "[]", "7: servers.one.roles: is empty"),
     "no web": ('"web", ', "", ":5: servers: none has the role web"),
     "no worker": ('"worker", ', "", ":5: servers: none has the role worker"),
