@@ -61,6 +61,12 @@ def test_on_a_full_disk_the_lock_is_taken_all_the_same(found: Layout) -> None:
     lock.take(found, "alice", "rollback", None)
 
 
+def test_a_hold_whose_token_cannot_be_written_is_none(found: Layout) -> None:
+    found.hold.symlink_to("/dev/full")
+    with pytest.raises(Failed, match="hold: No space left"), lock.held(found, "alice", "all"):
+        pass
+
+
 def test_a_hold_lets_those_in_who_have_its_token(found: Layout) -> None:
     with lock.held(found, "alice", "release of 3 servers") as token:
         with pytest.raises(Failed, match=r"release of 3 servers by alice runs since \S+: wait"):

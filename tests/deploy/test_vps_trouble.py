@@ -1,12 +1,13 @@
 """A server in trouble, with a full disk or a worker that crashes: what serves goes on, and what
 would mend it is let in."""
 
+import resource
 from pathlib import Path
 
 import pytest
 
 from deploy.shell import Failed
-from deploy.vps.host import edge, layout, releases, variables
+from deploy.vps.host import audit, edge, layout, releases, variables
 from deploy.vps.host.layout import Host
 from deploy.vps.host.release import look, release
 from deploy.vps.host.rollback import rollback
@@ -81,3 +82,18 @@ def test_a_rollback_needs_no_room_on_the_disk(
     assert releases.history(host.layout) == [first.name, second.name]
     look(host)
     assert releases.history(host.layout) == [first.name]
+
+
+def test_half_a_line_does_not_stay_in_the_log(
+    served: tuple[Host, Played, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, _, _ = served
+    before = host.layout.log.read_text()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        audit.append(host.layout, {"who": "alice", "what": "rollback"}, "ok", 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert host.layout.log.read_text() == before
+    assert "not logged" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The log of what was changed on a server, by whom, and what came of it: log.jsonl."""
 
+import errno
 import json
 import os
 import time
@@ -36,12 +37,20 @@ def append(found: Layout, about: dict[str, Any], result: str, seconds: float) ->
     try:
         descriptor = os.open(found.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, json.dumps(line).encode() + b"\n")
+            _write_whole(descriptor, json.dumps(line).encode() + b"\n")
         finally:
             os.close(descriptor)
     except OSError as error:
         why = layout.words(OSError(error.errno, error.strerror, str(found.log)))
         progress.warn(f"not logged ({why}): {line['what']}, {result}")
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    """All of a line or nothing: half of one would spoil the next too. Raises OSError."""
+    before = os.fstat(descriptor).st_size
+    if os.write(descriptor, line) < len(line):
+        os.ftruncate(descriptor, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def entries(text: str) -> list[dict[str, Any]]:

@@ -73,7 +73,10 @@ def held(found: Layout, who: str, why: str) -> Iterator[str]:
             raise Failed(f"{_said(found.lock, 'something')} already: wait until that has ended")
         os.close(lock)
         token = secrets.token_hex(8)
-        _describe(descriptor, {"who": who, "what": why, "since": now(), "token": token})
+        try:
+            _describe(descriptor, {"who": who, "what": why, "since": now(), "token": token})
+        except OSError as error:  # nobody would know the token
+            raise Failed(f"{found.hold}: {error.strerror}") from None
         yield token
     finally:
         os.close(descriptor)
