@@ -44,6 +44,7 @@ from service.variables import (
 
 ROOT = Path(__file__).resolve().parent.parent
 DOTENV = ROOT / ".env"
+RELEASE = "release.env"  # beside it: COMMIT_SHA, where a server has a folder for each release
 
 
 class Settings(BaseSettings):
@@ -290,7 +291,7 @@ class Settings(BaseSettings):
         files, problems = secret_files(secrets, environment(dotenv))
         told = {name.removesuffix("_FILE") for name, _ in problems}
         try:
-            found = cls(_env_file=dotenv, **files)  # type: ignore[arg-type, call-arg]
+            found = cls(_env_file=(dotenv.with_name(RELEASE), dotenv), **files)  # type: ignore[arg-type, call-arg]
         except ValidationError as error:
             more = [_problem(details) for details in error.errors(include_url=False)]
             problems += [each for each in more if each[0] not in told]
@@ -334,7 +335,7 @@ def origin(name: str, field: FieldInfo) -> str:
     names = [variable(name, field)]
     if isinstance(field.validation_alias, AliasChoices):
         names = [str(choice) for choice in field.validation_alias.choices]
-    dotenv = dotenv_values(DOTENV)
+    dotenv, release = dotenv_values(DOTENV), dotenv_values(DOTENV.with_name(RELEASE))
     for each in names:
         if os.environ.get(each):
             return "environment" if each == names[0] else f"environment ({each})"
@@ -342,6 +343,8 @@ def origin(name: str, field: FieldInfo) -> str:
             return f"file {path}"
         if dotenv.get(each):
             return ".env"
+        if release.get(each):
+            return RELEASE
     return "default"
 
 

@@ -211,6 +211,13 @@ def test_the_version_is_read_from_the_platforms_own_variable(load: object, name:
     assert load(COMMIT_SHA="def456").commit_sha == "def456"
 
 
+def test_the_version_is_read_from_a_file_of_the_release(load: object, tmp_path: Path) -> None:
+    assert callable(load)
+    (tmp_path / "release.env").write_text("COMMIT_SHA=abc123\n")
+    assert load(tmp_path / ".env").commit_sha == "abc123"
+    assert load(tmp_path / ".env", COMMIT_SHA="def456").commit_sha == "def456"
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_way_to_write_a_database_url_is_taken_and_sslmode_kept(
     load: object, scheme: str

@@ -1,5 +1,6 @@
 """Back-ups on a server: how PostgreSQL's programs are told, what is kept, and what is compared."""
 
+import argparse
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.shell import CommandFailed, Failed
-from deploy.vps.host import backups, postgres, restore
+from deploy.vps.host import backups, data, postgres, restore
 from deploy.vps.host.backups import About, Backup
 from deploy.vps.host.layout import Host
 from tests.deploy.vps_host import Played, make_host
@@ -95,6 +96,28 @@ def add(host: Host, day: int, *, described: bool = True) -> None:
     if described:
         about = {"revision": "0004", "counts": {"users": 3}, "bytes": 6, "seconds": 0.1}
         (host.layout.backups / f"{name}.json").write_text(json.dumps(about))
+
+
+def test_one_waits_for_another_whose_file_it_would_remove(
+    server: tuple[Host, Played], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, played = server
+    said = argparse.Namespace(reason="nightly", who="alice")
+    with backups.alone(host):
+        part = host.layout.backups / ".20260101T031000Z-migrate.part"
+        part.touch()
+
+        def end() -> None:
+            assert part.exists()
+            part.unlink()
+
+        played.during = {"flock --wait 2": end}
+        data.back_up(host, said)
+    assert played.ran[0].startswith("blue: flock --wait 2")
+    assert "wait for another back-up" in capsys.readouterr().out
+    played.ran.clear()
+    data.back_up(host, said)
+    assert "flock" not in played.ran[0]
 
 
 def test_old_ones_go_but_the_last_three_stay(server: tuple[Host, Played]) -> None:

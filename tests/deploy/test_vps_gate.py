@@ -26,6 +26,11 @@ OLD, NEW, NONE = "a" * 40, "b" * 40, "0" * 40
         ("slipway hold 'a b'", [PROGRAM, "hold", "a b"]),
         ("slipway balance out web1", [PROGRAM, "balance", "out", "web1"]),
         ("slipway rollback", [PROGRAM, "rollback"]),
+        ("slipway resolve main --json", [PROGRAM, "resolve", "main", "--json"]),
+        (
+            "slipway backup --reason migrate --token 1 --who 'a b' --json",
+            [PROGRAM, "backup", "--reason", "migrate", "--token", "1", "--who", "a b", "--json"],
+        ),
         # No shell reads this: it is the name of a commit that there is not.
         ("slipway release 'main; id'", [PROGRAM, "release", "main; id"]),
         ("slipway release main; id", [PROGRAM, "release", "main;", "id"]),
@@ -42,6 +47,9 @@ def test_ci_may_push_and_release(asked: str, command: list[str]) -> None:
         *(None, "", " ", "bash", "sh -c id", "id", "sudo -l", "scp -t /tmp", "slipway"),
         *("slipway env list", "slipway run id", "slipway console", "slipway restore latest --yes"),
         *("slipway lock off", "slipway maintenance on", "slipway ssh", "slipway receive"),
+        *("slipway backup --reason nightly", "slipway backup --reason migrate --reason x"),
+        *("slipway backup --reason migrate --token", "slipway backup --reason migrate more"),
+        *("slipway backup --reason=migrate", "slipway backups", "slipway restore latest"),
         *("slipway backup", "slipway logs", "/tmp/slipway release main", "./slipway status"),
         *("git-upload-pack '/srv/slipway/repository.git'", "git-receive-pack /etc"),
         *("git-receive-pack /srv/slipway/repository.git/../x", "git-receive-pack"),
@@ -87,8 +95,13 @@ def test_other_pushes_are_rejected(said: str, why: str) -> None:
 
 
 def test_a_push_to_one_of_several_servers_is_rejected_with_what_to_do() -> None:
-    with pytest.raises(Failed, match=r"one of 2 web servers.*python -m deploy vps release"):
+    with pytest.raises(Failed, match=r"one of 2 servers.*python -m deploy vps release"):
         pushed(f"{OLD} {NEW} refs/heads/main\n", replace(SERVER, web_servers=("web1", "web2")))
+
+
+def test_one_server_with_web_may_be_one_of_several() -> None:
+    with pytest.raises(Failed, match="one of 3 servers"):
+        pushed(f"{OLD} {NEW} refs/heads/main\n", replace(SERVER, servers=3))
 
 
 def test_the_branch_is_the_one_of_the_settings() -> None:

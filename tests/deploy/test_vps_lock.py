@@ -56,6 +56,17 @@ def test_nobody_is_there(found: Layout) -> None:
     assert found.lock.stat().st_mode & 0o077 == 0  # nobody else may open it, and keep it
 
 
+def test_on_a_full_disk_the_lock_is_taken_all_the_same(found: Layout) -> None:
+    found.lock.symlink_to("/dev/full")
+    lock.take(found, "alice", "rollback", None)
+
+
+def test_a_hold_whose_token_cannot_be_written_is_none(found: Layout) -> None:
+    found.hold.symlink_to("/dev/full")
+    with pytest.raises(Failed, match="hold: No space left"), lock.held(found, "alice", "all"):
+        pass
+
+
 def test_a_hold_lets_those_in_who_have_its_token(found: Layout) -> None:
     with lock.held(found, "alice", "release of 3 servers") as token:
         with pytest.raises(Failed, match=r"release of 3 servers by alice runs since \S+: wait"):
@@ -105,6 +116,16 @@ def test_who_it_is() -> None:
     assert surroundings.who(None, given) == "deploy from 192.0.2.1"
     assert surroundings.who(None, {"USER": "root", "SUDO_USER": "alice"}) == "alice"
     assert surroundings.who("ci of commit 1a2b", given) == "ci of commit 1a2b"
+
+
+def test_ci_cannot_say_that_it_is_somebody_else() -> None:
+    address = {"SSH_CONNECTION": "192.0.2.1 5000 192.0.2.2 22"}
+    given = {"USER": "deploy", "SSH_ORIGINAL_COMMAND": "slipway release", **address}
+    assert surroundings.who(None, given) == "ci from 192.0.2.1"
+    known = surroundings.who("alice", given)
+    assert known == "ci from 192.0.2.1 (alice)"
+    assert surroundings.who(known, given) == known  # of the program that was executed before
+    assert surroundings.who("ci from 192.0.2.11", given) == "ci from 192.0.2.1 (ci from 192.0.2.11)"
 
 
 def test_wrong_words_exit_with_2_and_a_server_without_settings_with_1(

@@ -12,7 +12,7 @@ from deploy.vps.host.layout import Host
 from deploy.vps.host.release import look, release
 from deploy.vps.host.rollback import rollback
 from deploy.vps.host.units import as_root, as_service
-from tests.deploy.vps_host import Played, make_host, unpacked
+from tests.deploy.vps_host import Played, make_host, make_served, steps, unpacked
 
 WAITS = 20  # until the workers have run for a while
 
@@ -23,18 +23,8 @@ def server(tmp_path: Path) -> tuple[Host, Played]:
 
 
 @pytest.fixture
-def served(server: tuple[Host, Played]) -> tuple[Host, Played, Path]:
-    """A server on which release 1 serves, as blue."""
-    host, played = server
-    folder = unpacked(host, 1)
-    release(host, folder, "alice")
-    played.ran.clear()
-    return host, played, folder
-
-
-def steps(played: Played) -> list[str]:
-    """What was run, without the bytecode and what is waited for."""
-    return [each for each in played.ran if "compileall" not in each and "wait" not in each]
+def served(tmp_path: Path) -> tuple[Host, Played, Path]:
+    return make_served(tmp_path)
 
 
 def test_the_first_release(server: tuple[Host, Played]) -> None:
@@ -156,42 +146,6 @@ def test_a_rollback_switches_after_the_start_and_goes_back_no_further_next_time(
         rollback(host, None, "alice")
 
 
-def test_a_rollback_goes_back_to_the_variables_too(served: tuple[Host, Played, Path]) -> None:
-    host, _, first = served
-    before = host.layout.env_current.resolve()
-    variables.change(host, {"LOG_LEVEL": "DEBUG"}, (), "alice")
-    assert "LOG_LEVEL=DEBUG" in host.layout.env_current.read_text()
-    serves = edge.serving(host)
-    assert serves is not None
-    assert releases.commit(serves) == releases.commit(first)
-    rollback(host, None, "alice")
-    assert host.layout.env_current.resolve() == before
-
-
-def test_variables_that_provision_wrote_are_those_of_the_next_release(
-    served: tuple[Host, Played, Path],
-) -> None:
-    host, _, _ = served
-    (host.layout.env / "2.env").write_text("LOG_LEVEL=DEBUG\n")
-    layout.link(host.layout.env_current, "2.env")
-    release(host, second := unpacked(host, 2), "alice")
-    assert (second / ".env").read_text() == "LOG_LEVEL=DEBUG\n"
-    host.layout.env_current.unlink()  # by whom ever
-    release(host, third := unpacked(host, 3), "alice")
-    assert (third / ".env").read_text() == "LOG_LEVEL=DEBUG\n"
-
-
-def test_variables_that_the_service_refuses_change_nothing(
-    served: tuple[Host, Played, Path],
-) -> None:
-    host, played, first = served
-    played.failing = {"service settings": "WEB_THREADS must be a number"}
-    with pytest.raises(Failed, match="WEB_THREADS must be a number"):
-        variables.change(host, {"WEB_THREADS": "many"}, (), "alice")
-    assert [path.name for path in host.layout.env.glob("*.env")] == ["1.env"]
-    assert [each.name for each in releases.every(host.layout)] == [first.name]
-
-
 def test_one_that_was_killed_after_the_switch_is_finished_by_the_next(
     served: tuple[Host, Played, Path],
 ) -> None:
@@ -257,6 +211,18 @@ def test_all_is_in_the_log(served: tuple[Host, Played, Path]) -> None:
         ("bob", "release", "begun"),
         ("bob", "release", "green does not start. It said last:"),
     ]
+
+
+def test_a_rollback_to_what_serves_may_be_called_again(served: tuple[Host, Played, Path]) -> None:
+    host, played, first = served
+    release(host, unpacked(host, 2), "alice")
+    rollback(host, first.name, "alice")
+    played.ran.clear()
+    rollback(host, first.name, "alice")
+    assert steps(played) == []
+    layout.link(host.layout.workers, unpacked(host, 3))  # it was broken off before the workers
+    rollback(host, first.name, "alice")
+    assert steps(played) == ["blue: root workers restart"]
 
 
 def test_how_the_service_and_root_are_called(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Only what touches the world is played (deploy/vps/host/runner.py); links, flags 
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from deploy.shell import CommandFailed
 from deploy.vps.host import edge, layout, releases
 from deploy.vps.host.layout import PORTS, Host, Layout, Server
+from deploy.vps.host.release import release
 from deploy.vps.host.runner import Runner, Talk
 
 SERVER = Server(
@@ -42,6 +43,8 @@ class Played(Runner):
         self.ran: list[str] = []
         self.full: list[str] = []  # as it was spelt
         self.failing: dict[str, str] = {}  # what of `ran` fails, and what it says
+        self.during: dict[str, Callable[[], None]] = {}  # what happens while it runs
+        self.broken: Path | None = None  # a release whose worker ends at once
         self.pending = ""  # revisions
         self.started: dict[str, int] = {}  # units that run, and since when
         self.environments: list[Mapping[str, str]] = []
@@ -63,9 +66,14 @@ class Played(Runner):
         self.environments.append(env or {})
         short = self._short(spelt)
         self.ran.append(f"{edge.colour(self.layout)}: {short}")
+        for part, happens in self.during.items():
+            if part in short:
+                happens()
         for part, said in self.failing.items():
             if part in short:
                 raise CommandFailed(command, 1, said)
+        if short == "root workers restart" and layout.target(self.layout.workers) == self.broken:
+            raise CommandFailed(command, 1, "exit 1")
         return self._play(list(command), short)
 
     def show(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
@@ -152,3 +160,17 @@ def unpacked(host: Host, number: int) -> Path:
     (folder / "requirements.txt").write_text("flask==3.1 --hash=sha256:0\n")
     releases.write_variables(folder, f"{number:012x}{'0' * 28}")
     return folder
+
+
+def make_served(folder: Path) -> tuple[Host, Played, Path]:
+    """A server on which release 1 serves, as blue."""
+    host, played = make_host(folder)
+    first = unpacked(host, 1)
+    release(host, first, "alice")
+    played.ran.clear()
+    return host, played, first
+
+
+def steps(played: Played) -> list[str]:
+    """What was run, without the bytecode and what is waited for."""
+    return [each for each in played.ran if "compileall" not in each and "wait" not in each]

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None, found: Layout | None = None) ->
     except Failed as failure:
         progress.failed(str(failure))
         return 1
+    except OSError as error:
+        progress.failed(layout.words(error))
+        return 1
     except KeyboardInterrupt:
         progress.interrupted()
         return 130

@@ -1,5 +1,6 @@
 """The log of what was changed on a server, by whom, and what came of it: log.jsonl."""
 
+import errno
 import json
 import os
 import time
@@ -8,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from deploy.shell import CommandFailed, Failed, uninterrupted
+from deploy.vps.host import layout, progress
 from deploy.vps.host.layout import Layout
 from deploy.vps.host.lock import now
 
@@ -21,21 +23,34 @@ def logged(found: Layout, who: str, what: str, release: str | None = None) -> It
     try:
         yield
         result = "ok"
-    except Failed as failure:
+    except (Failed, OSError) as failure:
         result = cause(failure)
         raise
     finally:
-        with uninterrupted(), suppress(OSError):
+        with uninterrupted():
             append(found, about, result, time.monotonic() - start)
 
 
 def append(found: Layout, about: dict[str, Any], result: str, seconds: float) -> None:
+    """As far as there is room: a full disk keeps nobody from going back to a release."""
     line = {"at": now(), **about, "result": result, "seconds": round(seconds, 1)}
-    descriptor = os.open(found.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, json.dumps(line).encode() + b"\n")
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(found.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            _write_whole(descriptor, json.dumps(line).encode() + b"\n")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        why = layout.words(OSError(error.errno, error.strerror, str(found.log)))
+        progress.warn(f"not logged ({why}): {line['what']}, {result}")
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    """All of a line or nothing: half of one would spoil the next too. Raises OSError."""
+    before = os.fstat(descriptor).st_size
+    if os.write(descriptor, line) < len(line):
+        os.ftruncate(descriptor, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def entries(text: str) -> list[dict[str, Any]]:
@@ -50,8 +65,10 @@ def entries(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def cause(failure: Failed) -> str:
+def cause(failure: Failed | OSError) -> str:
     """In one line: what a command said last, or what we say first."""
+    if isinstance(failure, OSError):
+        return layout.words(failure)
     if isinstance(failure, CommandFailed) and failure.said:
         return failure.said.splitlines()[-1].strip()
     return str(failure).splitlines()[0]

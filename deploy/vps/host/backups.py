@@ -1,15 +1,19 @@
 """Back-ups of the database: a dump, and beside it what was in it, counted in its own snapshot."""
 
+import fcntl
 import json
+import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.shell import CommandFailed, Failed
-from deploy.vps.host import layout, postgres
+from deploy.shell import CommandFailed, Failed, kept_open
+from deploy.vps.host import layout, lock, postgres, progress
 from deploy.vps.host.layout import Host, Layout
 
 REASON = re.compile(r"[a-z0-9-]{1,30}")
@@ -79,6 +83,30 @@ def make(host: Host, release: Path | None, reason: str) -> str:
     return Backup(name, folder / f"{name}.dump", about).line()
 
 
+@contextmanager
+def alone(host: Host) -> Iterator[None]:
+    """While no other back-up is made, whose file would be taken for one that was left half made;
+    waits for that."""
+    descriptor = lock.opened(host.layout.backing_up)
+    kept_open.add(descriptor)  # pg_dump may outlive us
+    try:
+        _wait(host, descriptor)
+        yield
+    finally:
+        kept_open.discard(descriptor)
+        os.close(descriptor)
+
+
+def _wait(host: Host, descriptor: int) -> None:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    progress.step("wait for another back-up to end")
+    # By a program, so that a Ctrl-C counts between two of its tries.
+    while not host.runner.succeeds(["flock", "--wait", "2", str(descriptor)]):
+        pass
+
+
 def _check_room(folder: Path, last: Backup | None) -> None:
     needed = _ROOM + (2 * last.about.bytes if last else 0)
     if (free := shutil.disk_usage(folder).free) < needed:
@@ -102,7 +130,8 @@ def copy(host: Host) -> None:
 
 
 def prune(host: Host, now: datetime | None = None) -> list[str]:
-    """Remove what is older than the days that it is kept for, and what was left half made."""
+    """Remove what is older than the days that it is kept for, and what was left half made. The
+    caller is `alone`."""
     found = every(host.layout)
     for part in host.layout.backups.glob(".*.part"):
         part.unlink()

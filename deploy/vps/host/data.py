@@ -25,11 +25,12 @@ def change_variables(host: Host, said: argparse.Namespace) -> None:
 
 
 def back_up(host: Host, said: argparse.Namespace) -> None:
-    # Without the lock: a nightly one shall not fail because of a release, nor hold one up.
+    # Not with the lock of releases: a nightly one shall not fail because of one, nor hold it up.
     who = surroundings.who(said.who)
     with audit.logged(host.layout, who, f"backup {said.reason}"):
-        line = backups.make(host, None, said.reason)
-        removed = backups.prune(host)
+        with backups.alone(host):
+            line = backups.make(host, None, said.reason)
+            removed = backups.prune(host)
         backups.copy(host)
     about = {"result": "ok", "backup": line.split()[0], "removed": removed}
     progress.tell(about, line)
@@ -51,7 +52,8 @@ def replace_database(host: Host, said: argparse.Namespace) -> None:
     who = change(host, said, f"restore {backup.name}")
     with audit.logged(host.layout, who, f"restore {backup.name}"):
         done = restore.restore(host, backup.name)
-    progress.tell({"result": "ok", "backup": backup.name}, done)
+    about = {"result": "ok", "backup": backup.name, "revision": backup.about.revision}
+    progress.tell(about, done)
 
 
 def try_backup(host: Host, said: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """`slipway VERB` as it is installed: finds the code that is to do it, and becomes that.
 
-A release is made by the program of its own commit; everything else is done by that of the release
-that serves, or by this one as long as there is none.
+A release is made by the program of its own commit, in one go or step by step; everything else is
+done by that of the release that serves, or by this one as long as there is none.
 """
 
 import argparse
@@ -12,11 +12,23 @@ from pathlib import Path
 from typing import NoReturn
 
 from deploy.shell import Failed, finish_commands
-from deploy.vps.host import audit, cli, edge, export, layout, lock, progress, receive, surroundings
+from deploy.vps.host import (
+    audit,
+    cli,
+    edge,
+    export,
+    layout,
+    lock,
+    progress,
+    receive,
+    releases,
+    surroundings,
+)
 from deploy.vps.host.layout import Host, Layout
 
 OURS = Path(__file__).resolve().parents[3]
 OBTAIN = ("release", "prepare", "receive", "resolve")
+STEPS = ("migrate", "turn", "workers", "smoke", "settle")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     found = Layout()
     try:
         if not arguments or arguments[0] not in OBTAIN:
-            become(_code(found), list(arguments))
+            become(_code(found, arguments), list(arguments))
         host = Host(layout.read_server(found.settings), found)
         obtained = obtain(host, arguments[0], arguments[1:])
         if obtained is None:
@@ -33,6 +45,9 @@ def main(arguments: Sequence[str]) -> int:
         become(host.layout.releases / obtained[1], list(obtained))
     except Failed as failure:
         progress.failed(str(failure))
+        return 1
+    except OSError as error:
+        progress.failed(layout.words(error))
         return 1
     except KeyboardInterrupt:
         progress.interrupted()
@@ -66,7 +81,7 @@ def obtain(host: Host, verb: str, arguments: Sequence[str]) -> tuple[str, ...] |
         commit = export.resolve(host, ref, git)
         export.check_room(host, commit, git)
         folder = export.unpack(host, commit, git, said.at)
-    except Failed as failure:
+    except (Failed, OSError) as failure:
         about = {"who": who, "what": verb, "release": ref}
         audit.append(host.layout, about, audit.cause(failure), 0)
         raise
@@ -81,22 +96,44 @@ def parser(verb: str) -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog=f"slipway {verb}", add_help=False, allow_abbrev=False)
     if verb != "receive":
         found.add_argument("ref", metavar="REF")
-    found.add_argument("--who")
-    found.add_argument("--token")
+    _add_caller(found)
     found.add_argument("--at", type=cli.moment)
     found.add_argument("--json", action="store_true")
     found.set_defaults(pushed=verb == "receive")
     return found
 
 
-def _code(found: Layout) -> Path:
-    """The folder with the program of what serves. Without a server.json, or before the first
-    release, it is this one."""
+def _code(found: Layout, arguments: Sequence[str]) -> Path:
+    """The folder with the program of the release that a step is of, else of what serves. Without
+    a server.json, or before the first release, it is this one."""
+    if (named := step_of(found, arguments)) is not None:
+        return named
     try:
         serves = edge.serving(Host(layout.read_server(found.settings), found))
     except Failed:
         return OURS
-    return serves if serves and (serves / "deploy/vps/host/__main__.py").is_file() else OURS
+    return serves if serves and _has_program(serves) else OURS
+
+
+def step_of(found: Layout, arguments: Sequence[str]) -> Path | None:
+    """The release that is named for one of its steps, if its folder has the program."""
+    if not arguments or arguments[0] not in STEPS:
+        return None
+    words = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    words.add_argument("name", nargs="?", default="")
+    _add_caller(words)
+    name = words.parse_known_args(arguments[1:])[0].name
+    folder = found.releases / name
+    return folder if releases.NAME.fullmatch(name) and _has_program(folder) else None
+
+
+def _has_program(folder: Path) -> bool:
+    return (folder / "deploy/vps/host/__main__.py").is_file()
+
+
+def _add_caller(found: argparse.ArgumentParser) -> None:
+    found.add_argument("--who")
+    found.add_argument("--token")
 
 
 def become(code: Path, arguments: list[str]) -> NoReturn:

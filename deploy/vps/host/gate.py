@@ -7,8 +7,10 @@ from deploy.vps.host.layout import PROGRAM, Layout
 
 VERBS = (
     *("release", "prepare", "migrate", "turn", "workers", "smoke", "settle", "discard", "rollback"),
-    *("status", "hold", "balance"),
+    *("resolve", "status", "hold", "balance"),
 )
+BACKUP = ["backup", "--reason", "migrate"]  # before a migration; and with these two, of the caller
+OF_CALLER = ("--token", "--who")
 
 
 def allowed(asked: str | None, found: Layout) -> list[str]:
@@ -24,9 +26,16 @@ def allowed(asked: str | None, found: Layout) -> list[str]:
         words = ["git-receive-pack", *words[2:]]
     if words in [["git-receive-pack", path] for path in _spellings(found)]:
         return ["git-receive-pack", str(found.repository)]
-    if words[:1] in (["slipway"], [PROGRAM]) and words[1:2] and words[1] in VERBS:
+    if words[:1] in (["slipway"], [PROGRAM]) and _is_verb(words[1:]):
         return [PROGRAM, *words[1:]]
     raise Failed(f"this key may not do that: {asked[:200]!r}")
+
+
+def _is_verb(words: list[str]) -> bool:
+    if words[:3] != BACKUP:
+        return bool(words) and words[0] in VERBS
+    rest = [word for word in words[3:] if word != "--json"]
+    return len(rest) % 2 == 0 and all(name in OF_CALLER for name in rest[::2])
 
 
 def _spellings(found: Layout) -> tuple[str, ...]:

@@ -81,6 +81,11 @@ class Layout:
         return self.root / "hold"
 
     @property
+    def backing_up(self) -> Path:
+        """The lock of back-ups: the nightly one waits for no release, but for another back-up."""
+        return self.root / "backing-up"
+
+    @property
     def locked(self) -> Path:
         return self.root / "locked.json"
 
@@ -100,6 +105,7 @@ class Server:
     behind_balancer: bool
     keep_days: int
     copy_to: str | None
+    servers: int = 1  # how many there are of the fleet
 
     def has(self, role: str) -> bool:
         return role in self.roles
@@ -131,6 +137,7 @@ def read_server(path: Path) -> Server:
             behind_balancer=said["behind_balancer"],
             keep_days=int(said["backups"]["keep_days"]),
             copy_to=said["backups"]["copy_to"],
+            servers=int(said.get("servers", 1)),
         )
     except OSError as error:
         raise Failed(f"{path} cannot be read: {error.strerror}. {again}") from None
@@ -138,6 +145,11 @@ def read_server(path: Path) -> Server:
         raise Failed(f"{path} lacks {error}. {again}") from None
     except (ValueError, TypeError) as error:
         raise Failed(f"{path} is not what it should be: {error}. {again}") from None
+
+
+def words(error: OSError) -> str:
+    """What could not be done with a file, for a message: most often the disk is full."""
+    return f"{error.filename or 'a file'}: {error.strerror or error}"
 
 
 def link(path: Path, target: str | Path) -> None:
@@ -160,13 +172,17 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w") as file:
-        os.fchown(descriptor, -1, path.parent.stat().st_gid)  # slipway may read its variables
-        os.fchmod(descriptor, mode)
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    new.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            os.fchown(descriptor, -1, path.parent.stat().st_gid)  # slipway may read its variables
+            os.fchmod(descriptor, mode)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None  # a write names no file
     sync(path.parent)
 
 

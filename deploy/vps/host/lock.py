@@ -23,11 +23,12 @@ def take(found: Layout, who: str, what: str, token: str | None) -> int:
     if (passed := _passed_on(found)) is not None:
         return passed
     check_hold(found, token)
-    descriptor = _open(found.lock)
+    descriptor = opened(found.lock)
     if not _flock(descriptor):
         os.close(descriptor)
         raise Failed(f"{_said(found.lock, 'something')} already: wait until that has ended")
-    _describe(descriptor, {"who": who, "what": what, "since": now()})
+    with suppress(OSError):  # on a full disk nobody is told who it is
+        _describe(descriptor, {"who": who, "what": what, "since": now()})
     kept_open.add(descriptor)
     return descriptor
 
@@ -42,7 +43,7 @@ def running(found: Layout) -> str | None:
     """What has the lock, or holds the server, just now."""
     for path in (found.lock, found.hold):
         if path.exists():
-            descriptor = _open(path)
+            descriptor = opened(path)
             try:
                 if not _flock(descriptor, fcntl.LOCK_SH):
                     return _said(path, "something")
@@ -64,7 +65,7 @@ def _passed_on(found: Layout) -> int | None:
 @contextmanager
 def held(found: Layout, who: str, why: str) -> Iterator[str]:
     """Let nobody else change anything who has not this token. Raises Failed."""
-    descriptor, lock = _open(found.hold), _open(found.lock)
+    descriptor, lock = opened(found.hold), opened(found.lock)
     try:
         if not _flock(descriptor):
             raise Failed(f"{_said(found.hold, 'something')} already: wait until that has ended")
@@ -72,7 +73,10 @@ def held(found: Layout, who: str, why: str) -> Iterator[str]:
             raise Failed(f"{_said(found.lock, 'something')} already: wait until that has ended")
         os.close(lock)
         token = secrets.token_hex(8)
-        _describe(descriptor, {"who": who, "what": why, "since": now(), "token": token})
+        try:
+            _describe(descriptor, {"who": who, "what": why, "since": now(), "token": token})
+        except OSError as error:  # nobody would know the token
+            raise Failed(f"{found.hold}: {error.strerror}") from None
         yield token
     finally:
         os.close(descriptor)
@@ -80,7 +84,7 @@ def held(found: Layout, who: str, why: str) -> Iterator[str]:
 
 def check_hold(found: Layout, token: str | None) -> None:
     """Raises Failed if somebody holds this server, and it is not who has the token."""
-    descriptor = _open(found.hold)
+    descriptor = opened(found.hold)
     try:
         free = _flock(descriptor, fcntl.LOCK_SH)  # shared: two who look do not see each other
         if not free and token != _read(found.hold).get("token"):
@@ -117,7 +121,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _open(path: Path) -> int:
+def opened(path: Path) -> int:
+    """A file to lock. Raises OSError."""
     # 0600: only who may take it shall be able to open it, and so to keep it from others.
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
@@ -131,8 +136,10 @@ def _flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def _describe(descriptor: int, said: dict[str, str]) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(said).encode() + b"\n", 0)
+    """Over what was said before, whose room there is on a full disk too."""
+    text = json.dumps(said).encode() + b"\n"
+    os.pwrite(descriptor, text, 0)
+    os.ftruncate(descriptor, len(text))
 
 
 def _read(path: Path) -> dict[str, Any]:

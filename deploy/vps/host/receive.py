@@ -25,9 +25,9 @@ def pushed(said: str, server: Server) -> str | None:
             f"a push releases the branch {server.branch} and takes nothing else:"
             f" git push production HEAD:{server.branch}"
         )
-    if len(server.web_servers) > 1:
+    if (servers := max(server.servers, len(server.web_servers))) > 1:
         raise Failed(
-            f"{server.server} is one of {len(server.web_servers)} web servers, and a push would"
-            " release to it alone: `python -m deploy vps release` does all, one after the other"
+            f"{server.server} is one of {servers} servers, and a push would release to it alone:"
+            " `python -m deploy vps release` does all, one after the other"
         )
     return wanted[0][0]

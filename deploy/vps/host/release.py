@@ -27,11 +27,12 @@ from deploy.vps.host import (
 from deploy.vps.host.layout import Host
 
 
-def release(host: Host, folder: Path, who: str, what: str = "release") -> None:
-    """Have a release serve that was unpacked. Raises Failed, with what serves then."""
-    with told(host, folder, who, what):
-        look(host, folder)
+def release(host: Host, folder: Path, who: str, what: str = "release", **about: object) -> None:
+    """Have a release serve that was unpacked. Raises Failed, with what serves then. `about` is
+    for a machine that waits."""
+    with told(host, folder, who, what, **about):
         with _taken_away(host, folder):
+            look(host, folder)
             prepare(host, folder)
             migrate(host, folder)
             switch(host, folder)
@@ -40,10 +41,9 @@ def release(host: Host, folder: Path, who: str, what: str = "release") -> None:
 
 def prepare_alone(host: Host, folder: Path, who: str) -> None:
     """For who releases to several servers, step by step. Raises Failed."""
-    with told(host, folder, who, "prepare"):
+    with told(host, folder, who, "prepare"), _taken_away(host, folder):
         look(host, folder)
-        with _taken_away(host, folder):
-            prepare(host, folder)
+        prepare(host, folder)
 
 
 def look(host: Host, *also: Path) -> None:
@@ -54,7 +54,10 @@ def look(host: Host, *also: Path) -> None:
         turn.keep_variables(host, serves)
     if host.server.has("worker") and not workers.run(host, serves):
         progress.step(f"worker and scheduler do not run {serves.name}, which serves: finish that")
-        workers.replace(host, serves)
+        try:
+            workers.replace(host, serves)
+        except Failed as failure:  # the next release may be what mends them
+            progress.warn(f"that failed, and is left so: {failure}")
     settle(host, serves, *also)
 
 
@@ -87,7 +90,8 @@ def migrate(host: Host, folder: Path, *, saved: bool = False) -> None:
         return
     if not saved:
         progress.step("back up the database")
-        progress.detail(backups.make(host, folder, "migrate"))
+        with backups.alone(host):
+            progress.detail(backups.make(host, folder, "migrate"))
     progress.step(f"migrate: {', '.join(behind)}")
     colour = edge.idle(host)
     turn.assign(host, colour, folder)
@@ -111,15 +115,17 @@ def switch(host: Host, folder: Path, *, quick: bool = False) -> None:
     try:
         workers.replace(host, folder)
         if turned is None:
-            turn.keep_variables(host, folder)
+            turn.keep_variables(host, folder, before)
         if host.server.has("web") and not quick:
             progress.step("smoke test with a job")
             checks.smoke_job(host, folder)
-    except (Failed, KeyboardInterrupt):
+    except BaseException:
         with uninterrupted():
-            if turned is not None:
-                turn.back(host, turned)
-            workers.back(host, before)
+            try:
+                if turned is not None:
+                    turn.back(host, turned)
+            finally:
+                workers.back(host, before)
         raise
 
 
@@ -127,7 +133,10 @@ def settle(host: Host, folder: Path, *also: Path) -> None:
     """It serves for good: the other colour ends, and what is too old is removed."""
     if edge.serving(host) != folder:
         raise Failed(f"{folder.name} does not serve: there is nothing to settle")
-    releases.remember(host.layout, folder.name)
+    try:
+        releases.remember(host.layout, folder.name)
+    except OSError as error:  # it serves all the same; the next change makes up for it
+        progress.warn(f"that it serves was not written down: {layout.words(error)}")
     if host.server.has("web"):
         turn.drain(host)
     if gone := releases.prune(host, folder, *also):
@@ -152,32 +161,37 @@ def _taken_away(host: Host, folder: Path) -> Iterator[None]:
     """A release that fails does not stay among the others."""
     try:
         yield
-    except (Failed, KeyboardInterrupt) as failure:
+    except BaseException as failure:
         with uninterrupted():
             try:
                 kept = discard(host, folder, keep=True)
-            except Failed as another:
+            except (Failed, OSError) as another:
                 progress.warn(f"also failed: {another}")
                 raise failure from None
-        if isinstance(failure, Failed):
-            raise Failed(f"{failure}\nTo be looked at, it is in {kept}.") from None
+        if isinstance(failure, (Failed, OSError)):
+            why = _why(failure)
+            raise Failed(f"{why}\nTo be looked at, it is in {kept}.") from None
         raise
 
 
 @contextmanager
-def told(host: Host, folder: Path, who: str, what: str) -> Iterator[None]:
+def told(host: Host, folder: Path, who: str, what: str, **more: object) -> Iterator[None]:
     """In the log, and to who waits: what came of it, and what serves in spite of a failure."""
     start = time.monotonic()
     try:
         with audit.logged(host.layout, who, what, folder.name):
             yield
-    except Failed as failure:
+    except (Failed, OSError) as failure:
         with uninterrupted():
-            raise Failed(f"{failure}\n{turn.served(host)}") from failure
+            raise Failed(f"{_why(failure)}\n{turn.served(host)}") from failure
     except KeyboardInterrupt:
         with uninterrupted():
             progress.warn(turn.served(host))
         raise
     seconds = time.monotonic() - start
-    about = {"result": "ok", "release": folder.name, "seconds": round(seconds, 1)}
+    about = {"result": "ok", "release": folder.name, "seconds": round(seconds, 1), **more}
     progress.tell(about, f"{turn.served(host)} It took {seconds:.1f} s.")
+
+
+def _why(failure: Failed | OSError) -> str:
+    return layout.words(failure) if isinstance(failure, OSError) else str(failure)

@@ -74,11 +74,9 @@ def remember(found: Layout, name: str) -> None:
 
 
 def before(found: Layout, serves: str | None, wanted: str | None) -> Path:
-    """Where a rollback goes: the release that was named, else the one that served before. Raises
-    Failed if there is none."""
+    """Where a rollback goes: the release that was named, which may be the one that serves, else
+    the one that served before. Raises Failed if there is none."""
     if wanted:
-        if wanted == serves:
-            raise Failed(f"{wanted} serves already")
         return find(found, wanted)
     names = history(found)
     if serves in names:

@@ -7,8 +7,9 @@ from deploy.vps.host.layout import Host
 
 
 def rollback(host: Host, name: str | None, who: str) -> None:
-    """To the release before, or to a named one, of code and variables. Raises Failed, with what
-    serves then."""
+    """To the release before, or to a named one, of code and variables. To the one that serves
+    already too, so that who was broken off may call it again. Raises Failed, with what serves
+    then."""
     serves = edge.serving(host)
     folder = releases.before(host.layout, serves.name if serves else None, name)
     if not (folder / ".venv").exists() or not (folder / ".env").exists():

@@ -1,6 +1,7 @@
 """What there is to know of a server, in one look, whatever is down."""
 
 import shutil
+import socket
 import ssl
 import time
 from contextlib import suppress
@@ -80,10 +81,22 @@ def _certificate_days(host: Host) -> int | None:
     if server.tls == "none" or not faces:
         return None
     with suppress(OSError, ValueError, Failed):
-        shown = ssl.get_server_certificate(("127.0.0.1", 443), timeout=ASK_WITHIN)
+        shown = certificate(server.domain)
         ends = host.runner.run(_EXPIRY, given=shown.encode()).strip().removeprefix("notAfter=")
         return int((ssl.cert_time_to_seconds(ends) - time.time()) // 86400)
     return None
+
+
+def certificate(domain: str, port: int = 443) -> str:
+    """What nginx here shows to who asks for the domain (without a name it refuses), whoever has
+    signed it. Raises OSError."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=ASK_WITHIN) as plain,
+        context.wrap_socket(plain, server_hostname=domain) as secured,
+    ):
+        return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True) or b"")
 
 
 def _last(host: Host) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 # What commands that fetch need to get out by, and pip's own settings.
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TERM", "TZ")
 _NETWORK = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy")
+ASKED = "SSH_ORIGINAL_COMMAND"  # sshd sets it for a key that may not ask for anything
 LOCK = "SLIPWAY_LOCK"  # the number of the open file that has the lock, for who is executed next
 
 
@@ -24,17 +25,22 @@ def clean() -> dict[str, str]:
 
 def forget() -> None:
     """Go on with nothing but what is known to do no harm."""
-    ours = (LOCK, "SSH_CONNECTION", "SSH_ORIGINAL_COMMAND")
+    ours = (LOCK, "SSH_CONNECTION", ASKED)
     kept = clean() | {name: text for name, text in os.environ.items() if name in ours}
     os.environ.clear()
     os.environ.update(kept)
 
 
 def who(given: str | None, environ: Mapping[str, str] | None = None) -> str:
-    """For the log: as it was said, else the user, and the address that they come from."""
+    """For the log: as it was said, else the user, and the address that they come from. What CI
+    says of itself is put behind what is known of it; said again, it stays as it is."""
     environ = os.environ if environ is None else environ
     user = environ.get("SUDO_USER") or environ.get("USER") or getpass.getuser()
     address = environ.get("SSH_CONNECTION", "").partition(" ")[0]
+    if ASKED in environ:
+        known = f"ci from {address}" if address else "ci"
+        said_again = given == known or (given or "").startswith(f"{known} (")
+        return (given if said_again else f"{known} ({given[:100]})") if given else known
     return given or (f"{user} from {address}" if address else user)
 
 
@@ -50,4 +56,4 @@ def put(name: str, value: str) -> None:
 
 def asked() -> str | None:
     """What somebody with a key of CI asked sshd for."""
-    return os.environ.get("SSH_ORIGINAL_COMMAND")
+    return os.environ.get(ASKED)

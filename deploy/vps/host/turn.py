@@ -11,6 +11,8 @@ from deploy.vps.host.layout import Host
 # Seconds from the switch until the other colour may be stopped. A request whose body was still
 # being read when nginx chose is sent to the colour that served then.
 PROMISED = 1.5
+# In a release of other variables: a link to those that they were made from.
+PREPARED_WITH = ".env.before"
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Turned:
 
     colour: str
     before: str  # the colour that served
-    variables: Path | None  # that the release before has
+    variables: Path | None  # that the next release would have begun with
 
 
 def turn(host: Host, release: Path, *, quick: bool = False) -> Turned | None:
@@ -31,7 +33,8 @@ def turn(host: Host, release: Path, *, quick: bool = False) -> Turned | None:
         progress.detail(f"{release.name} serves already, as {now}")
         return None
     colour = edge.idle(host)
-    turned = Turned(colour, now, found.env_current.resolve())
+    before = layout.target(found.colour(now))
+    turned = Turned(colour, now, layout.target(found.env_current))
     try:
         start(host, colour, release)
         if not quick:
@@ -40,10 +43,10 @@ def turn(host: Host, release: Path, *, quick: bool = False) -> Turned | None:
         with uninterrupted():  # a switch and what belongs to it are one thing
             progress.step(f"switch to {colour}")
             edge.switch(found, colour)
-            keep_variables(host, release)
+            keep_variables(host, release, before)
         progress.step("smoke test through nginx")
         checks.smoke_edge(host, release)
-    except (Failed, KeyboardInterrupt):
+    except BaseException:  # what it is does not matter: the disk may be full
         with uninterrupted():
             back(host, turned)
         raise
@@ -78,10 +81,21 @@ def back(host: Host, turned: Turned) -> None:
     if turned.before != turned.colour and edge.colour(found) == turned.colour:
         progress.step(f"switch back to {turned.before}")
         edge.switch(found, turned.before)
-        if turned.variables is not None:
-            layout.link(found.env_current, turned.variables.name)
+        _give_variables_back(host, turned)
         _wait_for_promised(host)
     host.runner.quietly(units.as_root("stop", turned.colour))
+
+
+def _give_variables_back(host: Host, turned: Turned) -> None:
+    """Unless provision has written others meanwhile. A full disk is no reason to go no further."""
+    found = host.layout
+    ours = layout.target(found.colour(turned.colour) / ".env")
+    if turned.variables is None or layout.target(found.env_current) != ours:
+        return
+    try:
+        layout.link(found.env_current, turned.variables.name)
+    except OSError as error:
+        progress.warn(f"also failed: {layout.words(error)}")
 
 
 def drain(host: Host) -> None:
@@ -100,11 +114,19 @@ def _wait_for_promised(host: Host) -> None:
         host.runner.sleep(PROMISED - since)
 
 
-def keep_variables(host: Host, release: Path) -> None:
-    """The variables of what serves are those that the next release begins with, unless provision
-    writes others meanwhile."""
-    if (variables := layout.target(release / ".env")) is not None:
-        layout.link(host.layout.env_current, variables.name)
+def keep_variables(host: Host, release: Path, before: Path | None = None) -> None:
+    """The variables of what serves are those that the next release begins with; but not in the
+    place of others that no release has had yet, which provision wrote since this one was prepared.
+    `before` is the release that served before."""
+    variables, now = layout.target(release / ".env"), layout.target(host.layout.env_current)
+    if variables is None or variables == now:
+        return
+    known = {layout.target(each / ".env") for each in (before,) if each}
+    known.add((release / PREPARED_WITH).resolve())
+    if now is not None and now not in known:
+        progress.detail(f"{now.name} has variables for the next release: they stay for that")
+        return
+    layout.link(host.layout.env_current, variables.name)
 
 
 def unassign(host: Host, release: Path) -> None:

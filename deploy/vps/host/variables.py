@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.shell import CommandFailed, Failed
-from deploy.vps.host import edge, envfile, layout, progress, release, releases, units
+from deploy.vps.host import edge, envfile, layout, progress, release, releases, turn, units
 from deploy.vps.host.layout import Host
 
 HIDDEN = "(set)"
@@ -30,22 +30,23 @@ def change(
         raise Failed(f"{', '.join(absent)} is not set: slipway env list shows what is")
     wanted = envfile.changed(text, given, removed)
     if wanted == text:
-        progress.detail("they have these values already: nothing to do")
+        about = {"result": "ok", "changed": False, "release": serves.name if serves else None}
+        progress.tell(about, "nothing is changed: they have these values already")
         return
     file = _write(host, wanted)
     if serves is None:
         layout.link(host.layout.env_current, file.name)
-        progress.detail("kept for the first release")
+        progress.tell({"result": "ok", "changed": True}, "kept for the first release")
         return
     try:
         progress.step("check the variables")
         release.check_variables(host, serves, "--dotenv", str(file))
         folder = copied(host, serves, file, at)
-    except (Failed, KeyboardInterrupt):
+    except BaseException:
         file.unlink()
         raise
     what = " ".join(["env", *sorted(given), *(f"-{name}" for name in removed)])
-    release.release(host, folder, who, what)
+    release.release(host, folder, who, what, changed=True)
 
 
 def copied(host: Host, serves: Path, file: Path, at: datetime | None = None) -> Path:
@@ -54,6 +55,8 @@ def copied(host: Host, serves: Path, file: Path, at: datetime | None = None) -> 
     new, folder = host.layout.releases / f".{name}", host.layout.releases / name
     host.runner.run(["cp", "--archive", "--link", str(serves), str(new)])
     layout.link(new / ".env", file)
+    if (now := layout.target(host.layout.env_current)) is not None:
+        layout.link(new / turn.PREPARED_WITH, now)
     new.rename(folder)
     return folder
 

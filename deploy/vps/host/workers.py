@@ -21,7 +21,7 @@ def replace(host: Host, release: Path) -> Path | None:
         layout.link(host.layout.workers, release)
         host.runner.run(units.as_root("workers", "restart"))
         _wait(host)
-    except (Failed, KeyboardInterrupt):
+    except BaseException:
         with uninterrupted():
             back(host, before)
         raise
