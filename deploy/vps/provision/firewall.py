@@ -6,8 +6,9 @@ from ipaddress import ip_address
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import File
 from deploy.vps.provision.facts import Said
-from deploy.vps.provision.operations import Act, Acts, File, step, units
+from deploy.vps.provision.operations import Act, Acts, step, units
 from deploy.vps.provision.preflight import About
 from deploy.vps.provision.revert import Risky, guarded
 from deploy.vps.provision.system import MADE

@@ -15,8 +15,10 @@ from pyinfra.context import host
 
 from deploy.shell import Failed
 from deploy.vps.provision.connection import Line
+from deploy.vps.provision.entries import File, digest
 from deploy.vps.provision.facts import Paths
-from deploy.vps.provision.operations import Act, Acts, Check, File, differing, digest
+from deploy.vps.provision.operations import Act, Acts, Check, differing
+from deploy.vps.ssh import OPERATOR
 
 AFTER = 90  # seconds
 TRY_FOR = 10  # seconds
@@ -91,5 +93,14 @@ def can_log_in(line: Line, user: str) -> None:
         # While sshd starts anew, it refuses connections for a moment.
         if "Permission denied" in ended.said or time.monotonic() > deadline:
             why = (ended.said.strip().splitlines() or ["ssh said nothing"])[-1]
-            raise Failed(f"a new connection as {user} fails: {why}")
+            raise Failed(f"a new connection as {user} fails: {why}{_meaning(user, why)}")
         gevent.sleep(0.5)
+
+
+def _meaning(user: str, why: str) -> str:
+    if user != OPERATOR or "Permission denied" not in why:
+        return ""
+    return (
+        "\nNone of the keys that your ssh offers is in `keys` of deploy/servers.toml: add yours"
+        " (ssh-add -L shows it)"
+    )
