@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from deploy.vps.provision import sshd
+from deploy.vps.provision.revert import SET
 from deploy.vps.provision.sshd import settings
 
 
@@ -58,3 +59,17 @@ def test_an_administrator_has_a_shell_a_key_and_sudo(tmp_path: Path) -> None:
     )
     found = subprocess.run(["sh", "-c", stand_ins + sshd.OTHERS], capture_output=True, check=True)
     assert found.stdout.split() == [b"charlie"]
+
+
+def test_what_takes_a_change_back_may_write_to_etc() -> None:
+    """What is for all units of that name makes their file system read-only: the old file would
+    never come back."""
+    named = [
+        line
+        for path in sorted(Path(sshd.__file__).parent.glob("*.py"))
+        for line in path.read_text().splitlines()
+        if "= Risky(" in line
+    ]
+    assert len(named) == 3
+    assert [line for line in named if 'Risky("revert-slipway-' not in line] == []
+    assert "--service-type=oneshot" in SET  # so that who starts it knows what came of it

@@ -35,7 +35,7 @@ def apply(fleet: Fleet, server: Server) -> None:
 @operation()
 def _firewall(user: str, rules: str) -> Acts:
     file = File(PATH, rules, mode="755", check=("nft", "-c", "-f"))
-    risky = Risky("slipway-revert-firewall", file, "load the rules", LOAD, LOAD_OLD)
+    risky = Risky("revert-slipway-firewall", file, "load the rules", LOAD, LOAD_OLD)
     changed = False
     for command in guarded(risky, (user, "deploy")):
         changed = True

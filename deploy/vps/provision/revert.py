@@ -31,8 +31,9 @@ systemctl reset-failed "$unit.service" 2>/dev/null || true
 if [ ! -e "$file.before" ]; then
     if [ -e "$file" ]; then cp -p "$file" "$file.before"; else : >"$file.before"; fi
 fi
-systemd-run --quiet --unit="$unit" --on-active={AFTER} --timer-property=AccuracySec=1s -- \\
-    /bin/sh -c 'file=$1; shift; [ -e "$file.before" ] || exit 0
+systemd-run --quiet --unit="$unit" --on-active={AFTER} --timer-property=AccuracySec=1s \\
+    --service-type=oneshot -- \\
+    /bin/sh -c 'set -e; file=$1; shift; [ -e "$file.before" ] || exit 0
     if [ -s "$file.before" ]; then mv -f "$file.before" "$file"
     else rm -f "$file" "$file.before"; fi; exec "$@"' revert "$file" "$@"
 """
@@ -45,7 +46,8 @@ rm -f "$2.before"
 
 @dataclass(frozen=True)
 class Risky:
-    """A file, what puts it in force, and what puts the old one in force again."""
+    """A file, what puts it in force, and what puts the old one in force again. The unit's name does
+    not begin with slipway-: those may not write to /etc (units/slipway-.service.d)."""
 
     unit: str
     file: File

@@ -107,7 +107,7 @@ def gone() -> list[Entry]:
 def _keys(file: File) -> Acts:
     """Who has taken their own key out is told so, and stays in."""
     if host.get_fact(Said, asked=["grep", "-F", f"AuthorizedKeysFile {AUTHORIZED}", PATH]):
-        risky = Risky("slipway-revert-keys", file, "", ("true",), ("true",))
+        risky = Risky("revert-slipway-keys", file, "", ("true",), ("true",))
         yield from guarded(risky, logins=("deploy",))
     else:  # sshd does not read it yet: _sshd tries it
         yield from differing([file])
@@ -120,7 +120,7 @@ def _sshd(server: Server) -> Acts:
     others -= {server.user, "root", "deploy"}
     text = settings(server.user, *others)
     file = File(PATH, text, mode="600", check=("/usr/sbin/sshd", "-t", "-f"))
-    risky = Risky("slipway-revert-ssh", file, "reload sshd", CHECK_AND_RELOAD, RELOAD)
+    risky = Risky("revert-slipway-ssh", file, "reload sshd", CHECK_AND_RELOAD, RELOAD)
     for number, command in enumerate(guarded(risky, logins=(server.user, "deploy"))):
         if not number and others:
             names = ", ".join(sorted(others))
