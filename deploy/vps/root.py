@@ -67,8 +67,12 @@ def plan(words: list[str], green: bool, there: bool) -> list[Step] | None:
 def _database(words: list[str]) -> list[Step] | None:
     match words:
         case ["create", name] if _is_scratch(name):
-            owned = ["--owner", LIVE, "--encoding", "UTF8", "--template", "template0"]
-            return [Step(_postgres("createdb", *owned, name))]
+            # As provision makes the live one (role.sql), whose place it may take.
+            as_live = ["--owner", LIVE, "--encoding", "UTF8", "--locale", "C.UTF-8"]
+            return [
+                Step(_postgres("createdb", *as_live, "--template", "template0", name)),
+                _psql(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;"),
+            ]
         case ["drop", name] if _is_scratch(name):
             return [Step(_postgres("dropdb", "--if-exists", "--force", name))]
         case ["swap", name, old] if _is_scratch(name) and _is_scratch(old) and name != old:

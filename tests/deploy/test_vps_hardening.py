@@ -1,9 +1,12 @@
 """What a server of one's own is hardened with, and how the reports about it are read."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from deploy.vps.provision import hardening, tls
-from deploy.vps.provision.operations import File
+from deploy.vps.provision.entries import File
 from deploy.vps.servers import Fleet, Server
 from tests.deploy.servers import lynis, testssl
 
@@ -72,6 +75,41 @@ def test_certbot_is_asked_for_the_domain_by_its_webroot() -> None:
         " --webroot --webroot-path /var/www/acme --cert-name api.example.com"
         " --domain api.example.com --key-type ecdsa"
     )
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for the domain, for 10 more days, and the program that looks at it."""
+    (tmp_path / "domain").write_text("api.example.com\n")
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 10 -subj /CN=x"
+        " -addext subjectAltName=DNS:api.example.com -out fullchain.pem -keyout privkey.pem"
+    )
+    subprocess.run(command.split(), cwd=tmp_path, capture_output=True, check=True)
+    text = (tls.HERE / "certificate.sh").read_text().replace(tls.FOLDER, str(tmp_path))
+    (tmp_path / "program").write_text(text)
+    return tmp_path
+
+
+def holds(folder: Path, *options: str) -> bool:
+    command = ["sh", str(folder / "program"), *options, "--check"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_lets_encrypts_is_not_replaced_before_certbot_renews_it(certificate: Path) -> None:
+    assert holds(certificate, *tls.ANY_AGE)
+    assert not holds(certificate)  # one of our own is made anew
+    before = (certificate / "fullchain.pem").read_text()
+    subprocess.run(["sh", str(certificate / "program"), *tls.ANY_AGE], check=True)
+    assert (certificate / "fullchain.pem").read_text() == before
+
+
+def test_one_for_another_domain_is(certificate: Path) -> None:
+    (certificate / "domain").write_text("www.example.com\n")
+    assert not holds(certificate, *tls.ANY_AGE)
+    (certificate / "domain").write_text("api.example.com\n")
+    (certificate / "fullchain.pem").unlink()
+    assert not holds(certificate, *tls.ANY_AGE)
 
 
 def test_the_hook_of_certbot_is_gone_where_it_is_not_used() -> None:

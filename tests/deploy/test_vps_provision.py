@@ -1,22 +1,19 @@
 """What provisioning writes on a server: the files, as they come out."""
 
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from deploy.vps.provision import environment, firewall, operations, postgres, program, redis, users
-from deploy.vps.provision.operations import Entry, File, Folder, Gone
+from deploy.vps.provision import firewall, postgres, program, redis, users
+from deploy.vps.provision.addresses import resolved
+from deploy.vps.provision.entries import Entry, File, Gone
 from deploy.vps.provision.preflight import About, steps
-from deploy.vps.provision.run import resolved
 from deploy.vps.provision.secrets import Secrets, keepers
 from deploy.vps.provision.services import unit_files
-from deploy.vps.provision.sshd import settings
 from deploy.vps.provision.system import MADE
 from deploy.vps.servers import Fleet, Role, Server
-from service.settings import ROOT
 
 GIB = 1024**2  # KiB
 ALL: tuple[Role, ...] = ("web", "worker", "database", "redis")
@@ -160,26 +157,6 @@ def test_deploy_may_become_the_service_and_call_one_program_as_root() -> None:
     ]
 
 
-def test_ssh_takes_keys_only_and_root_stays_able_to_come() -> None:
-    said = dict(
-        line.split(" ", 1)
-        for line in settings("admin").splitlines()
-        if line and not line.startswith("#")
-    )
-    wanted = {
-        "PermitRootLogin": "prohibit-password",
-        "PasswordAuthentication": "no",
-        "KbdInteractiveAuthentication": "no",
-        "AuthenticationMethods": "publickey",
-        "MaxAuthTries": "4",
-        "X11Forwarding": "no",
-        "AllowAgentForwarding": "no",
-        "AllowTcpForwarding": "local",
-        "AllowUsers": "admin deploy root",
-    }
-    assert wanted.items() <= said.items()
-
-
 def test_a_server_knows_what_it_is() -> None:
     assert json.loads(program.document(THREE, WEB)) == {
         "server": "web",
@@ -194,48 +171,6 @@ def test_a_server_knows_what_it_is() -> None:
         "behind_balancer": True,
         "backups": {"keep_days": 14, "copy_to": None},
     }
-
-
-def test_the_environment_of_the_server_that_has_the_database() -> None:
-    assert environment.variables(fleet(ONE), ONE, SECRETS) == {
-        "APP_ENV": "production",
-        "DATABASE_URL": "postgresql://slipway:d0@127.0.0.1:5432/slipway",
-        "REDIS_URL": "redis://:4ed@127.0.0.1:6379/0",
-        "JWT_SECRET": "777",
-        "SMOKE_TOKEN": "550",
-        "METRICS_TOKEN": "3e7",
-        "PROXY_HOPS": "1",
-    }
-
-
-def test_the_environment_of_another_server() -> None:
-    found = environment.variables(THREE, WEB, SECRETS)
-    assert found["DATABASE_URL"] == (
-        "postgresql://slipway:d0@10.0.0.1:5432/slipway?sslmode=require"
-    )
-    assert found["REDIS_URL"] == "redis://:4ed@10.0.0.1:6379/0"
-
-
-def test_without_a_database_of_ones_own_its_address_is_left_to_the_operator() -> None:
-    own = server("one", "web", "worker")
-    assert {"DATABASE_URL", "REDIS_URL"} & {*environment.variables(fleet(own), own, SECRETS)} == {
-        *()
-    }
-
-
-def test_plain_http_is_not_sent_to_https_that_is_not_there() -> None:
-    assert environment.variables(fleet(ONE, tls="none"), ONE, SECRETS)["HTTPS_ONLY"] == "false"
-
-
-def test_variables_are_added_to_what_is_there_without_touching_it(tmp_path: Path) -> None:
-    (tmp_path / "1.env").write_text("JWT_SECRET=mine")  # and no end of line
-    (tmp_path / "current").symlink_to("1.env")
-    program = environment.ADD.replace("chown deploy:slipway", "true")
-    command = ["sh", "-c", program, "add", str(tmp_path), "2.env"]
-    subprocess.run(command, input=b"PROXY_HOPS=1\n", check=True)
-    assert (tmp_path / "current").read_text() == "JWT_SECRET=mine\nPROXY_HOPS=1\n"
-    assert (tmp_path / "1.env").read_text() == "JWT_SECRET=mine"
-    assert (tmp_path / "2.env").stat().st_mode & 0o777 == 0o640
 
 
 def test_secrets_are_made_where_they_are_used() -> None:
@@ -264,38 +199,7 @@ def test_the_back_up_is_made_at_the_hour_that_was_asked_for() -> None:
     assert text[path] == MADE + "[Timer]\nOnCalendar=\nOnCalendar=*-*-* 04:20 UTC\n"
 
 
-def test_the_program_on_a_server_has_what_it_imports(tmp_path: Path) -> None:
-    """Installed as provisioning does it, and asked for its usage."""
-    for entry in program.library(ROOT):
-        path = tmp_path / entry.path.removeprefix(program.LIBRARY).lstrip("/")
-        if isinstance(entry, Folder):
-            path.mkdir(exist_ok=True)
-        elif isinstance(entry, File):
-            path.write_text(entry.content)
-    command = ["python3", "-c", "import deploy.vps.host.entry, deploy.vps.host.__main__"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-
-
 def test_names_of_servers_become_addresses() -> None:
     named = server("one", *ALL, private="localhost")
     assert resolved(fleet(named, WEB)).servers[0].private in ("127.0.0.1", "::1")
     assert resolved(fleet(named)).servers == (named,)  # nobody else has to find it
-
-
-def test_a_file_is_put_in_its_place_in_one_move(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-    refused = put(path, "new\n", check=("false",))
-    assert (refused, path.read_text()) == (1, "old")
-    assert put(path, "new\n", check=("grep", "-q", "new")) == 0
-    assert path.read_text() == "new\n"
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
-
-
-def put(path: Path, content: str, check: tuple[str, ...]) -> int:
-    user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
-    group = subprocess.run(["id", "-gn"], capture_output=True, text=True).stdout.strip()
-    file = File(str(path), content, mode="640", owner=user, group=group, check=check)
-    return subprocess.run(operations.put(file), input=content.encode()).returncode

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.vps.root import Step, main, plan, run
+from service.settings import ROOT
 
 PSQL = "runuser -u postgres -- psql -X -q -v ON_ERROR_STOP=1 -d postgres"
 CTL = "systemctl --no-ask-password"
@@ -38,8 +39,9 @@ UNITS = "slipway-worker.service slipway-scheduler.service"
         (
             "database create slipway_scratch_1",
             [
-                "runuser -u postgres -- createdb --owner slipway --encoding UTF8"
-                " --template template0 slipway_scratch_1"
+                "runuser -u postgres -- createdb --owner slipway --encoding UTF8 --locale C.UTF-8"
+                " --template template0 slipway_scratch_1",
+                PSQL,
             ],
         ),
         (
@@ -99,6 +101,18 @@ def test_a_swap_is_one_transaction_and_opens_the_database_whatever_happens() -> 
     ]
     assert "ALLOW_CONNECTIONS true" in opened.given
     assert [step.always for step in steps] == [False, False, True]
+
+
+def test_a_scratch_database_is_made_as_the_live_one_is() -> None:
+    """It may take its place, so that role.sql and this are to agree."""
+    steps = plan(["database", "create", "slipway_new"], green=False, there=True)
+    assert steps is not None
+    made, closed = steps
+    live = (ROOT / "deploy/vps/provision/role.sql").read_text()
+    words = made.command
+    assert f"LOCALE ''{words[words.index('--locale') + 1]}''" in live
+    assert "REVOKE ALL ON DATABASE slipway FROM PUBLIC;" in live
+    assert closed.given == "REVOKE ALL ON DATABASE slipway_new FROM PUBLIC;\n"
 
 
 def python(text: str, **more: bool) -> Step:

@@ -1,9 +1,15 @@
 #!/bin/sh
 # /usr/local/sbin/slipway-certificate: makes the self-signed certificate of nginx, unless there is one
-# that holds for the domain for another 30 days. With --check it only says whether there is ("holds").
+# that holds for the domain for another 30 days; with --any-age: one for the domain, which somebody else
+# renews. With --check after that it only says whether there is ("holds").
 # The key stays the same, for those who know the server by it.
 set -eu
 umask 077
+days=30
+if [ "${1-}" = --any-age ]; then
+    days=any
+    shift
+fi
 cd /etc/slipway/tls
 domain=$(cat domain)
 
@@ -19,7 +25,8 @@ esac
 
 holds() {
     [ -s fullchain.pem ] && [ -s privkey.pem ] || return 1
-    openssl x509 -in fullchain.pem -noout -checkend 2592000 >/dev/null || return 1
+    [ $days = any ] || openssl x509 -in fullchain.pem -noout -checkend $((days * 86400)) >/dev/null \
+        || return 1
     openssl x509 -in fullchain.pem -noout "$check" "$domain" | grep -q 'does match' || return 1
     [ "$(openssl x509 -in fullchain.pem -noout -pubkey)" = "$(openssl pkey -in privkey.pem -pubout)" ]
 }

@@ -30,7 +30,9 @@ class Paths(FactBase[dict[str, Found]]):
 
     def command(self, paths: Sequence[str]) -> StringCommand:
         look = ["find", *paths, "-maxdepth", "0", "-printf", r"%y\t%m\t%u\t%g\t%p\n"]
-        return quietly(look, ["sha256sum", "--", *paths])
+        # Of files only: what is read is no link of whoever owns the folder, and no pipe.
+        read = ["find", *paths, "-maxdepth", "0", "-type", "f"]
+        return quietly(look, [*read, "-exec", "sha256sum", "--", "{}", "+"])
 
     def process(self, output: Iterable[str]) -> dict[str, Found]:
         found: dict[str, Found] = {}

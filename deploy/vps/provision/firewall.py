@@ -6,8 +6,9 @@ from ipaddress import ip_address
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import File
 from deploy.vps.provision.facts import Said
-from deploy.vps.provision.operations import Act, Acts, File, step, units
+from deploy.vps.provision.operations import Act, Acts, step, units
 from deploy.vps.provision.preflight import About
 from deploy.vps.provision.revert import Risky, guarded
 from deploy.vps.provision.system import MADE
@@ -34,7 +35,7 @@ def apply(fleet: Fleet, server: Server) -> None:
 @operation()
 def _firewall(user: str, rules: str) -> Acts:
     file = File(PATH, rules, mode="755", check=("nft", "-c", "-f"))
-    risky = Risky("slipway-revert-firewall", file, "load the rules", LOAD, LOAD_OLD)
+    risky = Risky("revert-slipway-firewall", file, "load the rules", LOAD, LOAD_OLD)
     changed = False
     for command in guarded(risky, (user, "deploy")):
         changed = True

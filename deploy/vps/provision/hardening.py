@@ -9,19 +9,9 @@ from pathlib import Path
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import Entry, File, Folder
 from deploy.vps.provision.facts import Paths, Said
-from deploy.vps.provision.operations import (
-    Act,
-    Acts,
-    Entry,
-    File,
-    Folder,
-    differing,
-    files,
-    settle,
-    step,
-    units,
-)
+from deploy.vps.provision.operations import Act, Acts, differing, files, settle, step, units
 from deploy.vps.provision.packages import installed
 from deploy.vps.provision.preflight import About
 from deploy.vps.provision.system import MADE

@@ -5,9 +5,7 @@ pyinfra's own take a round trip for each file and folder; these take one for all
 given, put a file in its place in one move, and remember what has yet to take up a change.
 """
 
-import hashlib
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyinfra.api.command import PyinfraCommand, QuoteString, StringCommand
@@ -17,55 +15,9 @@ from pyinfra.api.state import State
 from pyinfra.context import host
 
 from deploy.shell import Failed
+from deploy.vps.provision.entries import Entry, File, Folder, Gone, digest, made, put, removed
 from deploy.vps.provision.facts import PENDING, Below, Found, Paths, Pending, Units
 
-# $1 path, $2 owner, $3 group, $4 mode, $5 what has to take it up; then what checks it, if anything.
-PUT = f"""set -eu
-umask 077
-path=$1 new=$1.new
-if [ -n "$5" ]; then mkdir -p {PENDING}; : >"{PENDING}/$5"; fi
-cat >"$new"
-chown "$2:$3" "$new"
-chmod "$4" "$new"
-shift 5
-if [ $# -gt 0 ] && ! "$@" "$new"; then rm -f "$new"; exit 1; fi
-mv -fT "$new" "$path"
-"""
-
-
-@dataclass(frozen=True)
-class File:
-    """`check` is a command that is given the new file's path before it is put in its place;
-    `pending` the unit that is to take it up (see `settle`); `as_good` are contents that may stay.
-    """
-
-    path: str
-    content: str
-    mode: str = "644"
-    owner: str = "root"
-    group: str = "root"
-    check: tuple[str, ...] = ()
-    pending: str = ""
-    as_good: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Folder:
-    path: str
-    mode: str = "755"
-    owner: str = "root"
-    group: str = "root"
-
-
-@dataclass(frozen=True)
-class Gone:
-    """No file is to be there."""
-
-    path: str
-    pending: str = ""
-
-
-Entry = File | Folder | Gone
 Acts = Generator["PyinfraCommand"]
 
 
@@ -117,6 +69,18 @@ class Check(PyinfraCommand):
         return True
 
 
+class Note(PyinfraCommand):
+    """What people are to know, and no change."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__()
+        self.says = says
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
+        state.trigger_callbacks("noted", host, self.says)
+        return True
+
+
 def stopping(state: State) -> bool:
     """Has somebody pressed Ctrl-C? No command is begun then."""
     return any(getattr(each, "stopping", False) for each in state.callback_handlers)
@@ -151,37 +115,17 @@ def pend(name: str) -> None:
 
 def _mended(entry: Entry, there: Found | None) -> Act | None:
     if isinstance(entry, Gone):
-        return Act(f"remove {entry.path}", _removed(entry)) if there else None
+        return Act(f"remove {entry.path}", removed(entry)) if there else None
     owned = (entry.mode, entry.owner, entry.group)
     same = there is not None and (there.mode, there.owner, there.group) == owned
     if isinstance(entry, Folder):
-        # Names, not ids, and mode: install makes the folder or mends it.
-        command = ["install", "-d", "-m", entry.mode, "-o", entry.owner, "-g", entry.group]
         if there and there.kind == "d" and same:
             return None
-        return Act(f"make folder {entry.path}", [*command, entry.path])
+        return Act(f"make folder {entry.path}", made(entry))
     if there and there.kind == "f" and same:
         if there.digest in map(digest, (entry.content, *entry.as_good)):
             return None
     return Act(f"write {entry.path}", put(entry), entry.content)
-
-
-def put(file: File) -> list[str]:
-    """The command that writes what it reads."""
-    where = [file.path, file.owner, file.group, file.mode, file.pending]
-    return ["sh", "-c", PUT, "put", *where, *file.check]
-
-
-def digest(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _removed(entry: Gone) -> list[str]:
-    return ["sh", "-c", _marked(entry.pending) + 'rm -f "$1"', "remove", entry.path]
-
-
-def _marked(pending: str) -> str:
-    return f"mkdir -p {PENDING}; : >{PENDING}/{pending}\n" if pending else ""
 
 
 @operation()

@@ -7,20 +7,10 @@ from pathlib import Path
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import Entry, File, Folder
 from deploy.vps.provision.facts import Said
 from deploy.vps.provision.firewall import clients
-from deploy.vps.provision.operations import (
-    Act,
-    Acts,
-    Entry,
-    File,
-    Folder,
-    differing,
-    files,
-    settle,
-    step,
-    units,
-)
+from deploy.vps.provision.operations import Act, Acts, differing, files, settle, step, units
 from deploy.vps.provision.preflight import About, steps
 from deploy.vps.provision.secrets import Secrets
 from deploy.vps.provision.system import MADE

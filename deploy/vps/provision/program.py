@@ -7,8 +7,9 @@ from pathlib import Path
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import Entry, File, Folder, as_user
 from deploy.vps.provision.facts import Said
-from deploy.vps.provision.operations import Act, Acts, Entry, File, Folder, files, only, step
+from deploy.vps.provision.operations import Act, Acts, files, only, step
 from deploy.vps.servers import Fleet, Server
 from service.settings import ROOT
 
@@ -17,16 +18,31 @@ LIBRARY = "/usr/local/lib/slipway"
 MODULES = ("deploy/__init__.py", "deploy/shell.py", "deploy/smoke.py", "deploy/vps/__init__.py")
 SRV = "/srv/slipway"
 REPOSITORY = f"{SRV}/repository.git"
+BELOW = ("releases", "environments", "colours", "edge")
+# -P: the folder that somebody calls it from is no place for its modules.
 COMMAND = (
     "#!/bin/sh\n"
-    f'PYTHONPATH={LIBRARY} exec python3 -m deploy.vps.host.entry "$@"\n'
+    f'PYTHONPATH={LIBRARY} exec python3 -P -m deploy.vps.host.entry "$@"\n'
 )  # fmt: skip
+# Modules that are not compiled, or have changed since: who runs them may not write there.
+STALE = f"""tag=$(python3 -c 'import sys; print(sys.implementation.cache_tag)')
+find {LIBRARY} -name '*.py' | while read -r file; do
+    name=${{file##*/}}
+    [ "${{file%/*}}/__pycache__/${{name%.py}}.$tag.pyc" -nt "$file" ] || echo "$file"
+done
+"""
+# Whatever the umask is: everybody reads it.
+COMPILE = f"""umask 022
+python3 -m compileall -q -f {LIBRARY} && chmod -R a+rX {LIBRARY}
+"""
 OURS = partial(Folder, owner="deploy", group="slipway")
 
 
 def apply(fleet: Fleet, server: Server) -> None:
     step("program", only, LIBRARY, library(ROOT))
+    step("program", _compiled)
     step("program", files, program_files(ROOT, fleet, server))
+    step("program", _flags, flagged(fleet, server))
     step("program", _repository, fleet.branch)
     step("program", files, repository_files(ROOT, fleet))
 
@@ -54,8 +70,8 @@ def program_files(root: Path, fleet: Fleet, server: Server) -> list[Entry]:
         Folder("/etc/slipway"),
         File("/etc/slipway/server.json", document(fleet, server)),
         OURS(SRV),
-        *(OURS(f"{SRV}/{name}") for name in ("releases", "environments", "colours", "edge")),
-        OURS(f"{SRV}/env", mode="750"),
+        *(OURS(f"{SRV}/{each}", by="deploy") for each in BELOW),
+        OURS(f"{SRV}/env", mode="750", by="deploy"),
         Folder("/var/backups/slipway", mode="700", owner="deploy", group="deploy"),
     ]
 
@@ -65,10 +81,34 @@ def document(fleet: Fleet, server: Server) -> str:
 
 
 @operation()
+def _compiled() -> Acts:
+    if host.get_fact(Said, asked=["sh", "-c", STALE]):
+        yield Act("compile the program", ["sh", "-c", COMPILE])
+
+
+def flagged(fleet: Fleet, server: Server) -> set[str]:
+    """The flags of servers that a balancer may be told to leave out."""
+    if not server.has("balancer"):
+        return set()
+    return {f"out-{each.name}" for each in fleet.with_role("web")}
+
+
+@operation()
+def _flags(known: set[str]) -> Acts:
+    """Of a server that is gone, one stays: it would count as out, and so would a new one of that
+    name."""
+    look = ["find", f"{SRV}/edge", "-maxdepth", "1", "-name", "out-*", "-printf", "%f\\n"]
+    there: list[str] = host.get_fact(Said, asked=as_user("deploy", look))
+    if old := sorted({*there} - known):
+        paths = [f"{SRV}/edge/{each}" for each in old]
+        yield Act(f"remove {', '.join(old)}", as_user("deploy", ["rm", "-f", "--", *paths]))
+
+
+@operation()
 def _repository(branch: str) -> Acts:
-    if not host.get_fact(Said, asked=["cat", f"{REPOSITORY}/HEAD"]):
+    if not host.get_fact(Said, asked=as_user("deploy", ["cat", f"{REPOSITORY}/HEAD"])):
         command = ["git", "init", "-q", "--bare", f"--initial-branch={branch}", REPOSITORY]
-        yield Act(f"make {REPOSITORY}", ["runuser", "-u", "deploy", "--", *command])
+        yield Act(f"make {REPOSITORY}", as_user("deploy", command))
 
 
 def repository_files(root: Path, fleet: Fleet) -> list[Entry]:

@@ -4,8 +4,9 @@ from functools import partial
 
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import Entry, File, Folder
 from deploy.vps.provision.firewall import clients
-from deploy.vps.provision.operations import Entry, File, Folder, files, settle, step, units
+from deploy.vps.provision.operations import files, settle, step, units
 from deploy.vps.provision.preflight import About, steps
 from deploy.vps.provision.secrets import Secrets
 from deploy.vps.provision.system import MADE

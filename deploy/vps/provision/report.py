@@ -51,6 +51,11 @@ class Report(BaseStateCallback):
         self.changes[host.name] += bool(says)
         self._changed.add((host.name, step(state, host.executing_op_hash, host)))
 
+    def noted(self, state: State, host: Host, says: str) -> None:
+        name = step(state, host.executing_op_hash, host)
+        self._changed.add((host.name, name))
+        self.line(host.name, f"{name}: {says}")
+
     def failed(self, state: State, host: Host, says: str, why: str) -> None:
         why = why or self.failures.get(host.name, "")  # of ssh, if the connection was lost
         lines = [line for line in why.splitlines() if line.strip()][-LAST_LINES:]

@@ -15,8 +15,10 @@ from pyinfra.context import host
 
 from deploy.shell import Failed
 from deploy.vps.provision.connection import Line
+from deploy.vps.provision.entries import File, digest
 from deploy.vps.provision.facts import Paths
-from deploy.vps.provision.operations import Act, Acts, Check, File, differing, digest
+from deploy.vps.provision.operations import Act, Acts, Check, differing
+from deploy.vps.ssh import OPERATOR
 
 AFTER = 90  # seconds
 TRY_FOR = 10  # seconds
@@ -29,8 +31,9 @@ systemctl reset-failed "$unit.service" 2>/dev/null || true
 if [ ! -e "$file.before" ]; then
     if [ -e "$file" ]; then cp -p "$file" "$file.before"; else : >"$file.before"; fi
 fi
-systemd-run --quiet --unit="$unit" --on-active={AFTER} --timer-property=AccuracySec=1s -- \\
-    /bin/sh -c 'file=$1; shift; [ -e "$file.before" ] || exit 0
+systemd-run --quiet --unit="$unit" --on-active={AFTER} --timer-property=AccuracySec=1s \\
+    --service-type=oneshot -- \\
+    /bin/sh -c 'set -e; file=$1; shift; [ -e "$file.before" ] || exit 0
     if [ -s "$file.before" ]; then mv -f "$file.before" "$file"
     else rm -f "$file" "$file.before"; fi; exec "$@"' revert "$file" "$@"
 """
@@ -43,7 +46,8 @@ rm -f "$2.before"
 
 @dataclass(frozen=True)
 class Risky:
-    """A file, what puts it in force, and what puts the old one in force again."""
+    """A file, what puts it in force, and what puts the old one in force again. The unit's name does
+    not begin with slipway-: those may not write to /etc (units/slipway-.service.d)."""
 
     unit: str
     file: File
@@ -91,5 +95,14 @@ def can_log_in(line: Line, user: str) -> None:
         # While sshd starts anew, it refuses connections for a moment.
         if "Permission denied" in ended.said or time.monotonic() > deadline:
             why = (ended.said.strip().splitlines() or ["ssh said nothing"])[-1]
-            raise Failed(f"a new connection as {user} fails: {why}")
+            raise Failed(f"a new connection as {user} fails: {why}{_meaning(user, why)}")
         gevent.sleep(0.5)
+
+
+def _meaning(user: str, why: str) -> str:
+    if user != OPERATOR or "Permission denied" not in why:
+        return ""
+    return (
+        "\nNone of the keys that your ssh offers is in `keys` of deploy/servers.toml: add yours"
+        " (ssh-add -L shows it)"
+    )

@@ -1,14 +1,12 @@
 """From the preflight to the last line: what is done on each server, and in which order."""
 
 import logging
-import socket
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
 import gevent
@@ -26,6 +24,7 @@ from deploy.vps.provision import (
     environment,
     firewall,
     hardening,
+    keys,
     packages,
     postgres,
     program,
@@ -37,6 +36,7 @@ from deploy.vps.provision import (
     users,
     web,
 )
+from deploy.vps.provision.addresses import resolved
 from deploy.vps.provision.connection import Line, use_openssh
 from deploy.vps.provision.operations import Act
 from deploy.vps.provision.preflight import About, preflight
@@ -93,32 +93,6 @@ def _kept_connections(config: Path | None) -> Iterator[Ssh]:
         yield Ssh(config, Path(folder))
 
 
-def resolved(fleet: Fleet) -> Fleet:
-    """With an address in the place of each name by which servers reach each other: firewalls and
-    pg_hba.conf want addresses. One that is alone may be called as ~/.ssh/config has it. Raises
-    Failed."""
-    if len(fleet.servers) == 1:
-        return fleet
-    servers = tuple(
-        each.model_copy(update={"private": _address(each.private)}) for each in fleet.servers
-    )
-    return fleet.model_copy(update={"servers": servers})
-
-
-def _address(host: str) -> str:
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        pass
-    try:
-        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
-        raise Failed(
-            f"the name {host} is not found ({error.strerror}): is it written as in"
-            " deploy/servers.toml, and does this machine resolve names?"
-        ) from None
-
-
 def _provision(task: Task, report: Report) -> None:
     """Raises Failed before anything is touched, if one of the servers is not fit."""
     found = _preflights(task, report)
@@ -140,12 +114,10 @@ def _provision(task: Task, report: Report) -> None:
 
 
 def _say_keys(task: Task, report: Report) -> None:
-    """Those that other machines have to let in."""
     for server in task.servers:
-        where = users.uses_key_for(task.fleet, server)
-        if where and server.name not in report.failures:
-            key = task.way(server).ask(["cat", f"{users.KEY}.pub"], user="deploy").out.strip()
-            report.line(server.name, f"its own key, to be let in by {' and '.join(where)}: {key}")
+        if server.name not in report.failures:
+            for text in keys.told(task.fleet, server, task.way(server)):
+                report.line(server.name, text)
 
 
 def _preflights(task: Task, report: Report) -> dict[str, About]:
@@ -200,7 +172,8 @@ def _parts(task: Task, server: Server, about: About, secrets: Secrets) -> None:
     """All that a server gets. What lets people in comes before what keeps others out."""
     fleet = task.fleet
     packages.apply(fleet, server, update=task.update)
-    users.apply(fleet, server)
+    users.apply()
+    keys.apply(fleet, server)
     sshd.apply(fleet, server)
     firewall.apply(fleet, server)
     system.apply(fleet, server)

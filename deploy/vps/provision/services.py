@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.vps.provision.operations import Entry, File, Folder, Gone, files, settle, step, units
+from deploy.vps.provision.entries import Entry, File, Folder, Gone
+from deploy.vps.provision.operations import files, settle, step, units
 from deploy.vps.provision.system import MADE
 from deploy.vps.servers import Fleet, Role, Server
 

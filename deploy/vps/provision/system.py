@@ -5,18 +5,9 @@ from collections.abc import Sequence
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import Entry, File, Folder
 from deploy.vps.provision.facts import Said
-from deploy.vps.provision.operations import (
-    Act,
-    Acts,
-    Entry,
-    File,
-    Folder,
-    files,
-    settle,
-    step,
-    units,
-)
+from deploy.vps.provision.operations import Act, Acts, files, settle, step, units
 from deploy.vps.provision.preflight import About
 from deploy.vps.servers import Fleet, Server
 

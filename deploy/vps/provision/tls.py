@@ -4,13 +4,15 @@ nginx needs one to start at all, and certbot needs nginx: so there is a self-sig
 (`apply`, before nginx), in whose place the other one comes (`issue`, after it).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import Entry, File, Folder, Gone
 from deploy.vps.provision.facts import Paths, Said
-from deploy.vps.provision.operations import Act, Acts, Entry, File, Folder, Gone, files, step, units
+from deploy.vps.provision.operations import Act, Acts, files, step, units
 from deploy.vps.servers import Fleet, Server
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +22,8 @@ PROGRAM = "/usr/local/sbin/slipway-certificate"
 LETS_ENCRYPT = "/etc/letsencrypt"
 HOOK = f"{LETS_ENCRYPT}/renewal-hooks/deploy/slipway"
 WEBROOT = "/var/www/acme"
+# Let's Encrypt's lives for 90 days, and is certbot's to renew, however few are left.
+ANY_AGE = ("--any-age",)
 TIMER = "slipway-certificate.timer"
 
 
@@ -28,7 +32,7 @@ def apply(fleet: Fleet, server: Server) -> None:
     if server != fleet.front or fleet.tls == "none":
         return
     step("tls", files, entries(fleet))
-    step("tls", _self_signed)
+    step("tls", _self_signed, ANY_AGE if fleet.tls == "letsencrypt" else ())
     if fleet.tls == "self-signed":
         step("tls", units, [TIMER])
 
@@ -57,9 +61,9 @@ def entries(fleet: Fleet) -> list[Entry]:
 
 
 @operation()
-def _self_signed() -> Acts:
-    if host.get_fact(Said, asked=[PROGRAM, "--check"]) != ["holds"]:
-        yield Act("make a self-signed certificate", [PROGRAM])
+def _self_signed(options: Sequence[str]) -> Acts:
+    if host.get_fact(Said, asked=[PROGRAM, *options, "--check"]) != ["holds"]:
+        yield Act("make a self-signed certificate", [PROGRAM, *options])
 
 
 @operation()

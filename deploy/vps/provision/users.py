@@ -6,10 +6,11 @@ from functools import partial
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.entries import Entry, File, Folder
 from deploy.vps.provision.facts import Said
-from deploy.vps.provision.operations import Act, Acts, Entry, File, Folder, files, step
+from deploy.vps.provision.operations import Act, Acts, files, step
 from deploy.vps.provision.system import MADE
-from deploy.vps.servers import Fleet, Server
+from deploy.vps.servers import Fleet
 
 # Nothing else: slipway-root takes a handful of words, and checks each.
 SUDOERS = MADE + (
@@ -27,30 +28,11 @@ ADD = {
     "deploy": ("useradd --user-group --create-home --shell /bin/bash --password * deploy"),
 }
 GROUPS = {"deploy": ("slipway", "systemd-journal", "adm")}
-KEY = "/home/deploy/.ssh/id_ed25519"
-# Nobody is there to be asked whether a host is the right one; one that changes its key is refused.
-SSH = File(
-    "/home/deploy/.ssh/config",
-    MADE + "Host *\n    BatchMode yes\n    StrictHostKeyChecking accept-new\n",
-    mode="600",
-    owner="deploy",
-    group="deploy",
-)
 
 
-def apply(fleet: Fleet, server: Server) -> None:
+def apply() -> None:
     step("users", _accounts)
-    step("users", files, user_files(fleet))
-    if uses_key_for(fleet, server):
-        step("users", files, [SSH])
-        step("users", _own_key, server.name)
-
-
-def uses_key_for(fleet: Fleet, server: Server) -> list[str]:
-    """Where a server comes in as deploy, with a key of its own."""
-    copy_to = fleet.backups.copy_to if server.has("database") else None
-    runs_code = server.has("web") or server.has("worker")
-    return [each for each in (copy_to, fleet.repository if runs_code else None) if each]
+    step("users", files, user_files())
 
 
 @operation()
@@ -65,14 +47,12 @@ def _accounts() -> Acts:
             yield Act(says, ["usermod", "--append", "--groups", ",".join(missing), user])
 
 
-def user_files(fleet: Fleet) -> list[Entry]:
-    file = partial(File, owner="deploy", group="deploy")
+def user_files() -> list[Entry]:
     folder = partial(Folder, owner="deploy", group="deploy")
     return [
         File("/etc/sudoers.d/slipway", SUDOERS, mode="440", check=("visudo", "-cqf")),
         folder("/home/deploy", mode="750"),
-        folder("/home/deploy/.ssh", mode="700"),
-        file("/home/deploy/.ssh/authorized_keys", authorized_keys(fleet), mode="600"),
+        folder("/home/deploy/.ssh", mode="700", by="deploy"),
     ]
 
 
@@ -80,11 +60,3 @@ def authorized_keys(fleet: Fleet) -> str:
     """Operators may do all that deploy may; CI's keys get what `slipway ssh` lets them."""
     lines = [*fleet.keys, *(CI + key for key in fleet.ci_keys)]
     return MADE + "".join(f"{line}\n" for line in lines)
-
-
-@operation()
-def _own_key(name: str) -> Acts:
-    """With which the server fetches code, and hands on its back-ups."""
-    if not host.get_fact(Said, asked=["cat", f"{KEY}.pub"]):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"deploy@{name}", "-f", KEY]
-        yield Act("make a key for deploy", ["runuser", "-u", "deploy", "--", *command])

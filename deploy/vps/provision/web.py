@@ -4,8 +4,9 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from deploy.vps import edge
+from deploy.vps.provision.entries import Entry, File
 from deploy.vps.provision.facts import Said
-from deploy.vps.provision.operations import Acts, Entry, File, differing, settle, step, units
+from deploy.vps.provision.operations import Acts, differing, settle, step, units
 from deploy.vps.servers import Fleet, Server
 
 FOLDER = "/etc/nginx"
