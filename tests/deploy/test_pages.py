@@ -86,7 +86,7 @@ def test_the_page_has_what_one_looks_for(target: str) -> None:
         assert word in text.lower(), word
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [*TARGETS, "vps"])
 def test_our_own_commands_on_the_page_are_commands(target: str) -> None:
     text = (ROOT / "deploy" / target / "README.md").read_text()
     for words in re.findall(r"python -m deploy ([a-z][^`\n|<>]*)", text):

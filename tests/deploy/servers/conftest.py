@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.settings import ROOT
 from tests.deploy.docker.site import succeeds
 from tests.deploy.servers.clone import Clone
 from tests.deploy.servers.fleet import FIGURES, ROWS, UNLIMITED, Fleet
@@ -42,18 +43,32 @@ def key(keys: Path) -> str:
     return (keys / "key.pub").read_text().strip()
 
 
+def typed() -> list[str]:
+    """What deploy/vps/README.md has typed for a fresh machine."""
+    text = (ROOT / "deploy" / "vps" / "README.md").read_text()
+    block = text.partition("## From a fresh machine")[2].partition("```sh\n")[2].partition("```")[0]
+    return [line.partition("  #")[0].strip() for line in block.splitlines()]
+
+
 @pytest.fixture(scope="session")
 def one(keys: Path, key: str) -> Iterator[Fleet]:
     """One server for all, provisioned and with its first release."""
     folder = Path(tempfile.mkdtemp(prefix="service-one-"))
     with Server("one", key) as server:
         fleet = Fleet(Clone(folder / "clone"), keys, key, {server: ALL}, keep=3)
+        copy, setup, provision, release, smoke = typed()
+        assert copy == "cp deploy/servers.example.toml deploy/servers.toml"  # which ours stands for
+        assert setup == "make setup"  # which was done for these tests
         start = time.monotonic()
-        fleet.ok("provision")
+        fleet.ok(*provision.split()[4:])
         FIGURES.append(f"one server is provisioned in {time.monotonic() - start:.0f} s")
         start = time.monotonic()
-        fleet.ok("release")
+        fleet.ok(*release.split()[4:])
         FIGURES.append(f"its first release, with all packages: {time.monotonic() - start:.0f} s")
+        # Its name is in no DNS, and its certificate nobody's who is known.
+        here = ("--at", server.address, "--insecure")
+        smoked = fleet.clone.deploy(*smoke.split()[3:], *here)
+        assert smoked.returncode == 0, smoked.stdout + smoked.stderr
         fleet.ok("env", "set", *UNLIMITED)
         yield fleet
     shutil.rmtree(folder)
