@@ -123,7 +123,7 @@ VERBS: dict[str, Callable[[operate.Operator, argparse.Namespace], int]] = {
     "console": lambda o, given: o.console(given.on),
     "env": lambda o, given: _env(o, given),
     "backup": lambda o, given: o.at_database("backup", "--reason", given.reason),
-    "backups": lambda o, given: o.at_database("backups"),
+    "backups": lambda o, given: o.backups(),
     "restore": lambda o, given: o.restore(given.backup, sure=given.yes),
     "restore-test": lambda o, given: o.at_database("restore-test", given.backup),
     "maintenance": lambda o, given: o.maintenance(given.what),

@@ -131,6 +131,10 @@ class Operator:
         follow(self.ssh, self._database(), *words)
         return 0
 
+    def backups(self) -> int:
+        say(call(self.ssh, self._database(), "backups").strip())
+        return 0
+
     def _database(self) -> Server:
         return self.fleet.database or rollout.running(self.fleet)[0]
 

@@ -224,6 +224,13 @@ def test_the_only_web_is_not_taken_out(servers: Servers, tmp_path: Path) -> None
     assert [line for line in servers.asked() if "balance out" in line] == []
 
 
+def test_what_only_looks_is_not_attended(servers: Servers, tmp_path: Path) -> None:
+    """The program on the server knows no such option for it."""
+    servers.answer("front", "backups", out="20261126T031000Z-nightly\n")
+    assert vps(tmp_path, THREE, "backups") == 0
+    assert servers.asked() == ["front: backups"]
+
+
 def test_a_restore_migrates_and_leaves_maintenance_as_it_was(
     servers: Servers, tmp_path: Path
 ) -> None:
