@@ -36,12 +36,11 @@ def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Flee
 
 
 @contextmanager
-def held_up(server: Server, unit: str) -> Iterator[None]:
-    """A unit that does not start on one server, and only there."""
+def held_up(server: Server, unit: str, commit: str) -> Iterator[None]:
+    """A unit that does not start with this commit on one server, and only there."""
     folder = f"/run/systemd/system/{unit}.service.d"
-    server.sh(
-        f"mkdir -p {folder}; printf '[Service]\\nExecStartPre=/bin/false\\n' >{folder}/x.conf"
-    )
+    check = f'ExecStartPre=/bin/sh -c "! readlink -f . | grep -q {commit[:12]}"'
+    server.sh(f"mkdir -p {folder}; printf '%s\\n' '[Service]' '{check}' >{folder}/x.conf")
     server.sh("systemctl daemon-reload")
     try:
         yield
@@ -52,8 +51,9 @@ def held_up(server: Server, unit: str) -> Iterator[None]:
 @pytest.mark.parametrize("unit", ["slipway-web@", "slipway-worker"])
 def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, unit: str) -> None:
     before, third = commits(three), three.servers[-1]
-    three.clone.commit("fails on the third")
-    with held_up(third, unit), three.load(f"a rolling release: {unit} fails on the third") as load:
+    version = three.clone.commit("fails on the third")
+    scenario = f"a rolling release: {unit} fails on the third"
+    with held_up(third, unit, version), three.load(scenario) as load:
         ended = three.vps("release")
     assert ended.returncode == 1, ended.stdout
     assert "failed: third: " in ended.stderr
