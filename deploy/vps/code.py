@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.shell import CommandFailed, Failed, run, say
+from deploy.vps.failures import OPERATOR
 from deploy.vps.servers import Fleet, Server
-from deploy.vps.ssh import OPERATOR, REPOSITORY, Ssh, all_of
+from deploy.vps.ssh import REPOSITORY, Ssh, all_of
 
 PUSH_WITHIN = 600  # seconds
 

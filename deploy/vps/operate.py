@@ -10,8 +10,9 @@ from pathlib import Path
 
 from deploy.shell import Failed, say, step
 from deploy.vps import code, rollout, table
+from deploy.vps.failures import Lost
 from deploy.vps.servers import Fleet, Server
-from deploy.vps.ssh import Lost, Ssh, all_of, ask, call, each, follow, passed_on, shown
+from deploy.vps.ssh import Ssh, all_of, ask, call, each, follow, passed_on, shown
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 

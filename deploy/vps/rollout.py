@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.shell import Failed, say, step, uninterrupted
+from deploy.vps.failures import Lost
 from deploy.vps.servers import Fleet, Server
-from deploy.vps.ssh import Lost, Ssh, all_of, ask, follow, held
+from deploy.vps.ssh import Ssh, all_of, ask, follow, held
 
 LOOK_EVERY = 2.0  # seconds, at a canary
 

@@ -1,4 +1,4 @@
-"""Servers by plain OpenSSH: how a call is spelt, made, and what its failures mean.
+"""Servers by plain OpenSSH: how a call is spelt and made. What its failures mean: failures.py.
 
 Keys, jump hosts and the like are OpenSSH's own to configure (~/.ssh/config, or --ssh-config).
 """
@@ -16,19 +16,15 @@ from shlex import join
 from typing import Any, TypeVar
 
 from deploy.shell import Failed, say
+from deploy.vps.failures import OPERATOR, failure
 from deploy.vps.servers import Server
 
 CONNECT_WITHIN = 10  # seconds
 GONE_AFTER = 30  # seconds of silence, though asked twice
 ENTRY = "/usr/local/bin/slipway"
 REPOSITORY = "/srv/slipway/repository.git"
-OPERATOR = "deploy"
 
 Given = TypeVar("Given")
-
-
-class Lost(Failed):
-    """The server was not reached, or the way to it broke: what it does is not known."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,19 @@ def ask(ssh: Ssh, server: Server, *words: str, given: str = "") -> Any:
         raise Failed(f"{server.name}: answered what is no JSON: {said[-200:]!r}") from None
 
 
+def _begun(command: Sequence[str]) -> "subprocess.Popen[str]":
+    """A call that is talked with; Ctrl-C is for us, who tell the server."""
+    return subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
 def follow(
     ssh: Ssh, server: Server, *words: str, prefix: str = "", given: str | None = None
 ) -> None:
@@ -101,15 +110,7 @@ def follow(
     there. Raises Failed, and KeyboardInterrupt though the server may have come to its end."""
     attended = ["--attended"] if given is None else []
     command = [*ssh.words(server), join([ENTRY, *words, *attended])]
-    with subprocess.Popen(  # noqa: S603
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C is for us, who tell the server
-    ) as running:
+    with _begun(command) as running:
         assert running.stdin is not None
         assert running.stdout is not None
         assert running.stderr is not None
@@ -186,14 +187,7 @@ def all_of(servers: Sequence[Server], do: Callable[[Server], Given]) -> dict[str
 def held(ssh: Ssh, server: Server, why: str) -> Iterator[str]:
     """A server's lock, and its token for calls that may pass. Raises Failed, with who has it."""
     command = [*ssh.words(server), join([ENTRY, "hold", why])]
-    with subprocess.Popen(  # noqa: S603
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as holding:
+    with _begun(command) as holding:
         assert holding.stdin is not None
         assert holding.stdout is not None
         assert holding.stderr is not None
@@ -206,58 +200,6 @@ def held(ssh: Ssh, server: Server, why: str) -> Iterator[str]:
         finally:
             holding.stdin.close()
             holding.wait()
-
-
-def failure(server: Server, code: int, said: str) -> Failed:
-    """What an exit code of ssh, and what was said, means: 255 is ssh's own."""
-    if code != 255:
-        text = said.strip().removeprefix("failed: ")
-        return Failed(f"{server.name}: {text or f'ended with {code}, and said nothing'}")
-    return Lost(f"{server.name}: {_lost(server, said)}")
-
-
-def _lost(server: Server, said: str) -> str:
-    where = f"{OPERATOR}@{server.address}" + (f" -p {server.port}" if server.port != 22 else "")
-    for sign, words in MEANINGS:
-        if sign in said:
-            return words.format(where=where, server=server)
-    last = said.strip().splitlines()[-1:] or ["ssh said nothing"]
-    return f"the connection to {where} broke: {last[0]}"
-
-
-# In this order: a changed host key is said to be one that cannot be verified, too.
-MEANINGS = (
-    (
-        "REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "{server.address} has another host key than it had. If it was installed anew:"
-        " ssh-keygen -R {server.address}. If not, somebody else may be answering: do not go on",
-    ),
-    (
-        "Host key verification failed",
-        "the host key of {server.address} is not known here. Connect once, compare it with the"
-        " server's, and say yes: ssh {where}",
-    ),
-    (
-        "Could not resolve hostname",
-        "the name {server.address} is not found: is it written as in servers.toml, and does this"
-        " machine resolve names?",
-    ),
-    (
-        "Connection refused",
-        "{server.address} is there, but nothing listens on its port {server.port}: is it SSH's?",
-    ),
-    (
-        "Connection timed out",
-        "{server.address} does not answer: is it on, and let in by a firewall?",
-    ),
-    ("No route to host", "{server.address} does not answer: is it on, and in this network?"),
-    ("Network is unreachable", "there is no way from here to {server.address}"),
-    (
-        "Permission denied",
-        "{where} does not accept your key. Is it in `keys` of servers.toml, did somebody run"
-        " `vps provision` since, and does ssh-add -l show it?",
-    ),
-)
 
 
 def _run(

@@ -9,8 +9,6 @@ from deploy.vps.servers import Fleet
 
 LEAST_DISK = 0.1  # of it, that is to be free
 LEAST_DAYS = 14  # of a certificate; certbot renews when 30 are left
-LEAST_DISK = 0.1  # of it, that is to be free
-LEAST_DAYS = 14  # of a certificate; certbot renews when 30 are left
 HEAD = "server", "roles", "release", "commit", "since", "health", "queue", "disk", "certificate"
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from deploy.__main__ import main
+from deploy.vps.failures import MEANINGS, failure
 from deploy.vps.servers import Server
-from deploy.vps.ssh import MEANINGS, Ssh, failure
+from deploy.vps.ssh import Ssh
 from tests.deploy.standin import HEALTHY, Servers
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI0000000000000000000000000000000000000000000 you"
@@ -271,18 +272,6 @@ def test_values_are_in_no_process_list(servers: Servers, tmp_path: Path) -> None
 def test_a_variable_that_is_none_is_refused(servers: Servers, tmp_path: Path, pair: str) -> None:
     assert vps(tmp_path, ONE, "env", "set", pair) == 1
     assert servers.asked() == []
-
-
-BAD = {
-    "health": "degraded",
-    "units": {"web@blue": "inactive", "web@green": "active", "worker": "failed"},
-    "disk": {"free": 512 << 20, "total": 10 << 30},
-    "certificate_days": 3,
-    "maintenance": True,
-    "out": ["web1"],
-    "locked": {"who": "alice", "since": "12:00", "why": "moving"},
-    "running": "release by bob runs since 12:00",
-}
 
 
 BAD = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import gevent
 
 from deploy.shell import Failed
+from deploy.vps.failures import MEANINGS
 from deploy.vps.provision.connection import Ended, Line
 from deploy.vps.servers import Server
-from deploy.vps.ssh import MEANINGS
 
 PROBE = Path(__file__).with_name("probe.sh")
 OLDEST = {"debian": (12,), "ubuntu": (24, 4)}

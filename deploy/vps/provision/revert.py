@@ -14,11 +14,11 @@ import gevent
 from pyinfra.context import host
 
 from deploy.shell import Failed
+from deploy.vps.failures import OPERATOR
 from deploy.vps.provision.connection import Line
 from deploy.vps.provision.entries import File, digest
 from deploy.vps.provision.facts import Paths
 from deploy.vps.provision.operations import Act, Acts, Check, differing
-from deploy.vps.ssh import OPERATOR
 
 AFTER = 90  # seconds
 TRY_FOR = 10  # seconds

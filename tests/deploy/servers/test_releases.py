@@ -122,31 +122,20 @@ def test_a_broken_release_leaves_the_old_one_serving(fleet: Fleet, how: str) -> 
     assert fleet.database.sql("TABLE alembic_version") == revision
 
 
-STEPS_OF_CALLER = ["start", "switch to", "replace"]
 STEPS = ["start", "smoke test of", "switch to", "smoke test through", "replace", "smoke test with"]
+# Who calls is gone before the switch, at it and after it; the program on the server, at each step.
+KILLED = {"caller": ["start", "switch to", "replace"], "program": STEPS}
 
 
-def test_a_release_whose_caller_is_killed_at_any_step_is_none_or_is_finished_by_the_next(
-    fleet: Fleet,
+@pytest.mark.parametrize("whom", KILLED)
+def test_a_release_that_is_killed_is_none_or_is_finished_by_the_next(
+    fleet: Fleet, whom: str
 ) -> None:
     """One after the other, so that each begins with what the one before has left."""
-    with fleet.load("releases whose caller is killed at each step") as load:
-        for step in STEPS_OF_CALLER:
+    with fleet.load(f"releases whose {whom} is killed") as load:
+        for step in KILLED[whom]:
             fleet.clone.commit(step)
-            kill_at(fleet, step, "caller")
-        version = fleet.clone.commit("the next")
-        fleet.ok("release")
-    assert_none_failed(load)
-    assert fleet.serving() == version
-
-
-def test_a_release_that_is_killed_on_the_server_at_any_step_is_finished_by_the_next(
-    fleet: Fleet,
-) -> None:
-    with fleet.load("releases killed on the server at each step") as load:
-        for step in STEPS:
-            fleet.clone.commit(step)
-            kill_at(fleet, step, "program")
+            kill_at(fleet, step, whom)
         version = fleet.clone.commit("the next")
         fleet.ok("release")
     assert_none_failed(load)
