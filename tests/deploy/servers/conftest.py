@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,26 @@ def three(keys: Path, key: str) -> Iterator[Fleet]:
         fleet.ok("env", "set", *UNLIMITED)
         yield fleet
     shutil.rmtree(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The servers of one fleet are one process's, so that two can be tried at once."""
+    for item in items:
+        three = "three" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("three" if three else "one"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of several hands over what it has seen."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["servers"] = [[str(row) for row in ROWS], FIGURES]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    rows, figures = getattr(node, "workeroutput", {}).get("servers", ((), ()))
+    ROWS.extend(rows)
+    FIGURES.extend(figures)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

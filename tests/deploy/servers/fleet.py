@@ -158,7 +158,7 @@ class Row:
         return f"| {self.scenario} | {figures} |"
 
 
-ROWS: list[Row] = []
+ROWS: list[Any] = []  # each a Row, or one as text, of another process
 FIGURES: list[str] = []
 
 

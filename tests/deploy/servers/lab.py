@@ -1,5 +1,6 @@
 """Real servers: systemd as process 1 and sshd, in containers of this machine's Docker engine."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Self
@@ -7,7 +8,7 @@ from typing import Self
 from tests.deploy.docker.site import docker, succeeds
 from tests.waiting import until
 
-NETWORK = "slipway-servers"
+NETWORK = f"slipway-servers-{os.getpid()}"  # of this process: another may have servers too
 PREFIX = "slipway-server-"
 IMAGE = "lab/vps"
 
