@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from deploy.docker.stack import Stack
+from deploy.history import cause
 from deploy.shell import CommandFailed, Failed, kept_open, quietly, run, uninterrupted
 
 LOCK_WITHIN = 30  # seconds
@@ -78,31 +78,11 @@ def logged(stack: Stack, verb: str, image: str, colour: str) -> Iterator[None]:
         yield
         result = "ok"
     except Failed as failure:
-        result = _cause(failure)
+        result = cause(failure)
         raise
     finally:
         with uninterrupted():
             quietly(_append(stack), given=_line(about, result, time.monotonic() - start))
-
-
-def entries(text: str) -> list[dict[str, Any]]:
-    """The lines of the log: at, who, what, image, colour, result, seconds. One that says `begun`
-    is left out if the one of its end follows."""
-    found: list[dict[str, Any]] = []
-    for line in text.splitlines():
-        with suppress(ValueError):  # torn: the disk was full, or the power was cut
-            entry = json.loads(line)
-            if found and found[-1]["result"] == "begun" and entry["result"] != "begun":
-                found.pop()
-            found.append(entry)
-    return found
-
-
-def _cause(failure: Failed) -> str:
-    """In one line: what a command said last, or what we say first."""
-    if isinstance(failure, CommandFailed) and failure.said:
-        return failure.said.splitlines()[-1].strip()
-    return str(failure).splitlines()[0]
 
 
 def _append(stack: Stack) -> list[str]:

@@ -1,8 +1,9 @@
 """What serves, what is kept, and who released what: read only, while a release runs too."""
 
 from deploy.docker import edge, host
-from deploy.docker.lock import LOG, entries, holder
+from deploy.docker.lock import LOG, holder
 from deploy.docker.stack import COLOURS, Image, Stack
+from deploy.history import entries
 from deploy.shell import Failed, run, succeeds
 
 

@@ -5,10 +5,11 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-from deploy.shell import CommandFailed, Failed, uninterrupted
+from deploy import history
+from deploy.shell import Failed, uninterrupted
 from deploy.vps.host import layout, progress
 from deploy.vps.host.layout import Layout
 from deploy.vps.host.lock import now
@@ -53,22 +54,8 @@ def _write_whole(descriptor: int, line: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def entries(text: str) -> list[dict[str, Any]]:
-    """The lines of the log. One that says `begun` is left out if the one of its end follows."""
-    found: list[dict[str, Any]] = []
-    for line in text.splitlines():
-        with suppress(ValueError):  # torn: the disk was full, or the power was cut
-            entry = json.loads(line)
-            if found and found[-1]["result"] == "begun" and entry["result"] != "begun":
-                found.pop()
-            found.append(entry)
-    return found
-
-
 def cause(failure: Failed | OSError) -> str:
     """In one line: what a command said last, or what we say first."""
     if isinstance(failure, OSError):
         return layout.words(failure)
-    if isinstance(failure, CommandFailed) and failure.said:
-        return failure.said.splitlines()[-1].strip()
-    return str(failure).splitlines()[0]
+    return history.cause(failure)

@@ -8,8 +8,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from deploy import history
 from deploy.shell import Failed
-from deploy.vps.host import audit, backups, edge, lock, postgres, releases, units
+from deploy.vps.host import backups, edge, lock, postgres, releases, units
 from deploy.vps.host.layout import COLOURS, PORTS, Host
 
 ASK_WITHIN = 2  # seconds
@@ -102,7 +103,7 @@ def certificate(domain: str, port: int = 443) -> str:
 def _last(host: Host) -> dict[str, Any] | None:
     """The last change, and what came of it."""
     with suppress(OSError):
-        if found := audit.entries(host.layout.log.read_text()):
+        if found := history.entries(host.layout.log.read_text()):
             return found[-1]
     return None
 

@@ -15,7 +15,10 @@ from service.settings import ROOT
 
 LIBRARY = "/usr/local/lib/slipway"
 # The host program's own modules, and those of deploy/ that it imports.
-MODULES = ("deploy/__init__.py", "deploy/shell.py", "deploy/smoke.py", "deploy/vps/__init__.py")
+MODULES = (
+    *("deploy/__init__.py", "deploy/history.py", "deploy/shell.py", "deploy/smoke.py"),
+    "deploy/vps/__init__.py",
+)
 SRV = "/srv/slipway"
 REPOSITORY = f"{SRV}/repository.git"
 BELOW = ("releases", "environments", "colours", "edge")
