@@ -5,11 +5,13 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from deploy.docker.stack import Stack
 from service.settings import ROOT, environment
+from tests.begun import begun
 from tests.chaos.load import connect
 from tests.serving import Answer
 
@@ -124,13 +126,10 @@ class Host(Site):
         env = {**environment(), **self.environment, **more}
         return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True)
 
-    def started(self, *words: str, **more: str) -> subprocess.Popen[str]:
+    def begun(self, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """The same, not waited for."""
         command = [sys.executable, "-u", "-m", "deploy", "docker", *words]
-        env = {**environment(), **self.environment, **more}
-        return subprocess.Popen(
-            command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        return begun(command, ROOT, {**environment(), **self.environment})
 
     def compose(self, *words: str, check: bool = True) -> str:
         return call(self.stack.compose(*words), check=check, **self.environment)

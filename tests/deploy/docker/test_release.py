@@ -6,18 +6,17 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 from uuid import uuid4
 
 import pytest
 
 from deploy.docker.stack import NGINX_IMAGE, other
 from service.settings import environment
+from tests.begun import wait_for_step
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic
 from tests.deploy.docker.conftest import Record
@@ -189,26 +188,16 @@ def test_a_release_that_is_killed_at_any_step_is_none_or_is_finished_by_the_next
     """One after the other, so that each begins with what the one before has left."""
     with load_on(released, "releases killed at each of nine steps", record) as load:
         for step in STEPS:
-            killed = released.started("release", "slipway:v1")
-            killed_out = wait_for_step(killed, step)
-            killed.send_signal(signal.SIGKILL)
-            killed_out.close()
-            assert killed.wait() == -signal.SIGKILL, step
+            with released.begun("release", "slipway:v1") as killed:
+                wait_for_step(killed, step)
+                killed.send_signal(signal.SIGKILL)
+            assert killed.returncode == -signal.SIGKILL, step
             wait_for_the_lock(released)
             assert failed(load.outcomes) == [], step
         ended = released.deploy("release", "slipway:v2")
         assert ended.returncode == 0, ended.stderr
     assert failed(load.outcomes) == []
     assert released.serving() == "v2"
-
-
-def wait_for_step(release: subprocess.Popen[str], step: str) -> IO[str]:
-    """Read what it says until the step; the rest is to be read yet."""
-    assert release.stdout is not None
-    for line in release.stdout:
-        if line.startswith(f"→ {step}"):
-            return release.stdout
-    pytest.fail(f"it ended before the step {step}: {release.wait()}")
 
 
 def wait_for_the_lock(host: Host) -> None:
@@ -284,12 +273,11 @@ def test_ctrl_c_while_a_version_is_tested_behind_nginx_leaves_no_doubt(
     tag = wrong_behind_nginx() if wrong else "slipway:v3"
     before = released.serving(), serving_colour(released)
     with load_on(released, f"interrupted after the switch, wrong: {wrong}", record) as load:
-        stopped = released.started("release", tag)
-        stopped_out = wait_for_step(stopped, "smoke test through nginx")
-        stopped.send_signal(signal.SIGINT)
-        with stopped_out as rest:
+        with released.begun("release", tag) as stopped:
+            rest = wait_for_step(stopped, "smoke test through nginx")
+            stopped.send_signal(signal.SIGINT)
             said = rest.read()
-        assert stopped.wait() == (1 if wrong else 130), said
+            assert stopped.wait() == (1 if wrong else 130), said
         assert ("→ switch back to" in said) == wrong
         now = before if wrong else ("v3", other(before[1]))
         assert (released.serving(), serving_colour(released)) == now
@@ -303,11 +291,9 @@ def test_a_rollback_that_is_broken_off_and_called_again_does_not_go_forward(
     for version in ("v1", "v2"):
         assert released.deploy("release", f"slipway:{version}").returncode == 0
     with load_on(released, "a rollback killed after the switch, and called again", record) as load:
-        killed = released.started("rollback")
-        killed_out = wait_for_step(killed, "drain")
-        killed.send_signal(signal.SIGKILL)
-        killed_out.close()
-        killed.wait()
+        with released.begun("rollback") as killed:
+            wait_for_step(killed, "drain")
+            killed.send_signal(signal.SIGKILL)
         wait_for_the_lock(released)
         assert released.deploy("rollback").returncode == 1
         assert released.serving() == "v1"
@@ -371,16 +357,15 @@ def test_what_runs_is_believed_and_not_the_file(released: Host, record: Record) 
 def test_who_has_lost_the_lock_stops_nothing(released: Host, record: Record, step: str) -> None:
     """Frozen (a laptop that sleeps), its lock taken away, another release by somebody else."""
     with load_on(released, f"a release that lost its lock at: {step}", record) as load:
-        lost = released.started("release", "slipway:v2")
-        lost_out = wait_for_step(lost, step)
-        lost.send_signal(signal.SIGSTOP)
-        docker("rm", "--force", released.stack.lock)
-        ended = released.deploy("release", "slipway:v3")
-        assert ended.returncode == 0, ended.stderr
-        lost.send_signal(signal.SIGCONT)
-        with lost_out as rest:
+        with released.begun("release", "slipway:v2") as lost:
+            rest = wait_for_step(lost, step)
+            lost.send_signal(signal.SIGSTOP)
+            docker("rm", "--force", released.stack.lock)
+            ended = released.deploy("release", "slipway:v3")
+            assert ended.returncode == 0, ended.stderr
+            lost.send_signal(signal.SIGCONT)
             assert "No such container" in rest.read()
-        assert lost.wait() == 1
+            assert lost.wait() == 1
         assert released.serving() == "v3"
     assert failed(load.outcomes) == []
     assert released.deploy("status").returncode == 0
@@ -412,13 +397,12 @@ def test_on_a_host_too_nothing_runs_with_more_than_it_needs(released: Host) -> N
 def test_ctrl_c_leaves_nothing_half_done(released: Host, record: Record) -> None:
     """Where it hurts most: while the workers are replaced."""
     with load_on(released, "a release that is interrupted at its workers", record) as load:
-        stopped = released.started("release", "slipway:v1")
-        stopped_out = wait_for_step(stopped, "workers")
-        time.sleep(1)
-        stopped.send_signal(signal.SIGINT)
-        with stopped_out as rest:
+        with released.begun("release", "slipway:v1") as stopped:
+            rest = wait_for_step(stopped, "workers")
+            time.sleep(1)
+            stopped.send_signal(signal.SIGINT)
             assert "What serves goes on" in rest.read()
-        assert stopped.wait() == 130
+            assert stopped.wait() == 130
         said = released.deploy("status").stdout
         assert re.search(r"^worker +slipway:v1 +v1 +running/", said, re.M), said
         assert re.search(r"^scheduler +slipway:v1 +v1 +running/", said, re.M), said
@@ -435,18 +419,17 @@ def test_as_many_containers_as_serve_are_started(released: Host) -> None:
 
 
 def test_two_at_once_are_refused_by_name(released: Host) -> None:
-    first = released.started("release", "slipway:v3")
-    assert first.stdout is not None
-    next(iter(first.stdout))
-    second = released.deploy("release", "slipway:v1")
-    assert second.returncode == 1
-    assert "a release runs already: " in second.stderr
-    assert "@" in second.stderr.partition("already: ")[2]
-    assert f"docker rm --force {released.stack.lock}" in second.stderr
-    assert "a release runs: " in released.deploy("status").stdout
-    with first.stdout as rest:
-        assert "slipway:v3 serves" in rest.read()
-    assert first.wait() == 0
+    with released.begun("release", "slipway:v3") as first:
+        rest = wait_for_step(first, STEPS[0])
+        second = released.deploy("release", "slipway:v1")
+        assert second.returncode == 1
+        assert "a release runs already: " in second.stderr
+        assert "@" in second.stderr.partition("already: ")[2]
+        assert f"docker rm --force {released.stack.lock}" in second.stderr
+        assert "a release runs: " in released.deploy("status").stdout
+        said = rest.read()
+        assert "slipway:v3 serves" in said, said
+        assert first.wait() == 0
 
 
 def test_an_image_that_is_not_there_changes_nothing(released: Host) -> None:

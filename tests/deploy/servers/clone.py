@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from service.migrations import known
 from service.settings import environment
+from tests.begun import begun
 from tests.deploy.platforms.builds import tracked
 
 BROKEN_REVISION = (
@@ -62,16 +64,9 @@ class Clone:
             _command(words), cwd=self.folder, input=given, text=True, capture_output=True
         )
 
-    def started(self, *words: str) -> subprocess.Popen[str]:
+    def begun(self, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """The same, not waited for."""
-        return subprocess.Popen(
-            _command(words),
-            cwd=self.folder,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        return begun(_command(words), self.folder)
 
 
 def _command(words: Sequence[str]) -> list[str]:

@@ -177,13 +177,12 @@ def assert_none_failed(load: Load) -> None:
 def seconds_until_switched(fleet: Fleet, *words: str) -> float:
     """From the call of a verb that must not fail to the switch, which it says when it is done."""
     start, switched, said = time.monotonic(), 0.0, []
-    running = fleet.clone.started(*fleet.words(*words))
-    assert running.stdout is not None
-    with running.stdout:
+    with fleet.clone.begun(*fleet.words(*words)) as running:
+        assert running.stdout is not None
         for line in running.stdout:
             said.append(line)
             if line.startswith("→ smoke test through nginx"):
                 switched = time.monotonic() - start
-    assert running.wait() == 0, "".join(said)[-3000:]
+        assert running.wait() == 0, "".join(said)[-3000:]
     assert switched, said
     return switched

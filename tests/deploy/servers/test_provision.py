@@ -140,14 +140,14 @@ def test_an_older_debian_whose_provision_was_killed_and_interrupted_is_finished_
 ) -> None:
     """A third of the way and two thirds of it; then a release, and the way in is still open."""
     for step, number in ((" users: ", signal.SIGKILL), (" postgresql: ", signal.SIGINT)):
-        running = interrupted.clone.started(*interrupted.words("provision"))
-        assert running.stdout is not None
-        with running.stdout:
+        with interrupted.clone.begun(*interrupted.words("provision")) as running:
+            assert running.stdout is not None
             for line in running.stdout:
                 if step in line:
                     break
             running.send_signal(number)
-        assert running.wait() in (-signal.SIGKILL, 130)
+            running.stdout.close()
+            assert running.wait() in (-signal.SIGKILL, 130)
     interrupted.ok("provision")
     assert "nothing changed" in interrupted.ok("provision")
     interrupted.ok("release")

@@ -4,10 +4,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from typing import IO
 
 import pytest
 
+from tests.begun import wait_for_step
 from tests.chaos.load import failed
 from tests.deploy.servers.clone import broken_revision
 from tests.deploy.servers.fleet import FIGURES, Fleet, assert_none_failed, seconds_until_switched
@@ -143,36 +143,26 @@ def test_a_release_that_is_killed_is_none_or_is_finished_by_the_next(
 
 
 def kill_at(fleet: Fleet, step: str, whom: str) -> None:
-    running = fleet.clone.started(*fleet.words("release"))
-    rest = wait_for_step(running, step)
-    if whom == "caller":
-        running.send_signal(signal.SIGKILL)
-    else:
-        fleet.front.sh("pkill -KILL -u deploy -f 'deploy.vps.host release'")
-    rest.close()
-    running.wait()
+    with fleet.clone.begun(*fleet.words("release")) as running:
+        rest = wait_for_step(running, step)
+        if whom == "caller":
+            running.send_signal(signal.SIGKILL)
+        else:
+            fleet.front.sh("pkill -KILL -u deploy -f 'deploy.vps.host release'")
+            rest.read()
     until(lambda: fleet.status()["one"]["running"] is None, seconds=90)
-
-
-def wait_for_step(release: subprocess.Popen[str], step: str) -> IO[str]:
-    """Read what it says until the step; the rest is to be read yet."""
-    assert release.stdout is not None
-    seen = []
-    for line in release.stdout:
-        seen.append(line)
-        if line.startswith(f"→ {step}"):
-            return release.stdout
-    pytest.fail(f"it ended before the step {step}: {''.join(seen)[-2000:]}")
 
 
 def test_ctrl_c_before_the_switch_leaves_the_old_one_serving(fleet: Fleet) -> None:
     before = fleet.serving()
     fleet.clone.commit("interrupted")
-    with fleet.load("interrupted by Ctrl-C") as load:
-        running = fleet.clone.started(*fleet.words("release"))
-        with wait_for_step(running, "start") as rest:
-            running.send_signal(signal.SIGINT)
-            said = rest.read()
+    with (
+        fleet.load("interrupted by Ctrl-C") as load,
+        fleet.clone.begun(*fleet.words("release")) as running,
+    ):
+        rest = wait_for_step(running, "start")
+        running.send_signal(signal.SIGINT)
+        said = rest.read()
         assert running.wait() == 130, said
     assert_none_failed(load)
     assert fleet.serving() == before
@@ -180,13 +170,13 @@ def test_ctrl_c_before_the_switch_leaves_the_old_one_serving(fleet: Fleet) -> No
 
 def test_two_releases_at_once_are_one(fleet: Fleet) -> None:
     first = fleet.clone.commit("first")
-    running = fleet.clone.started(*fleet.words("release"))
-    with wait_for_step(running, "start") as rest:
+    with fleet.clone.begun(*fleet.words("release")) as running:
+        rest = wait_for_step(running, "start")
         refused = fleet.vps("release")
         assert refused.returncode == 1
         assert "already" in refused.stderr and "alice" not in refused.stderr
-        rest.read()
-    assert running.wait() == 0
+        said = rest.read()
+        assert running.wait() == 0, said
     assert fleet.serving() == first
 
 
@@ -234,13 +224,13 @@ def test_what_is_no_push_of_the_branch_is_refused(fleet: Fleet, words: list[str]
 
 def test_two_pushes_at_once_are_one(fleet: Fleet) -> None:
     version = fleet.clone.commit("first")
-    running = fleet.clone.started(*fleet.words("release"))
-    with wait_for_step(running, "start") as rest:
+    with fleet.clone.begun(*fleet.words("release")) as running:
+        rest = wait_for_step(running, "start")
         refused = push(fleet, "--force", "main")
         assert refused.returncode == 1
         assert "already" in refused.stderr
-        rest.read()
-    assert running.wait() == 0
+        said = rest.read()
+        assert running.wait() == 0, said
     assert fleet.serving() == version
 
 
