@@ -200,3 +200,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The modules that take longest come first, so that none is left over for the end."""
     names = [f"tests/{name}.py" for name in LONGEST]
     items.sort(key=lambda item: not item.nodeid.startswith(tuple(names)))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Tests run in random order: what failed is to be seen again."""
+    if exitstatus and (seed := config.getoption("randomly_seed", None)):
+        terminalreporter.write_line(f"in this order again: pytest --randomly-seed={seed}")
