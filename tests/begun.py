@@ -31,11 +31,16 @@ def begun(
 
 
 def wait_for_step(release: "subprocess.Popen[str]", step: str) -> IO[str]:
-    """Read what it says until the step; the rest is to be read yet."""
-    assert release.stdout is not None
+    """Read what a release says until it comes to the step; the rest is to be read yet."""
+    return wait_for(release, f"→ {step}")
+
+
+def wait_for(running: "subprocess.Popen[str]", words: str) -> IO[str]:
+    """Read what it says until the words; the rest is to be read yet."""
+    assert running.stdout is not None
     seen = []
-    for line in release.stdout:
+    for line in running.stdout:
         seen.append(line)
-        if line.startswith(f"→ {step}"):
-            return release.stdout
-    pytest.fail(f"it ended before the step {step}: {''.join(seen)[-2000:]}")
+        if words in line:
+            return running.stdout
+    pytest.fail(f"it ended before it said {words!r}: {''.join(seen)[-2000:]}")

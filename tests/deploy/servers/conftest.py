@@ -13,7 +13,7 @@ import pytest
 from service.settings import ROOT
 from tests.deploy.docker.site import succeeds
 from tests.deploy.servers.clone import Clone
-from tests.deploy.servers.fleet import FIGURES, ROWS, UNLIMITED, Fleet
+from tests.deploy.servers.fleet import FIGURES, ROWS, UNLIMITED, Fleet, provisioned
 from tests.deploy.servers.lab import IMAGE, Network, Server, new_key
 
 ALL = ("web", "worker", "database", "redis")
@@ -90,21 +90,16 @@ def three(keys: Path, key: str) -> Iterator[Fleet]:
             second: ("web", "worker"),
             third: ("web", "worker"),
         }
-        fleet = Fleet(Clone(folder / "clone"), keys, key, roles, keep=3)
-        start = time.monotonic()
-        fleet.ok("provision")
-        FIGURES.append(f"three servers are provisioned in {time.monotonic() - start:.0f} s")
-        fleet.ok("release")
-        fleet.ok("env", "set", *UNLIMITED)
-        yield fleet
+        yield provisioned(folder, keys, key, roles)
     shutil.rmtree(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The servers of one fleet are one process's, so that two can be tried at once."""
     for item in items:
-        three = "three" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("three" if three else "one"))
+        uses = getattr(item, "fixturenames", ())
+        fleet = next((name for name in ("three", "spread") if name in uses), "one")
+        item.add_marker(pytest.mark.xdist_group(fleet))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

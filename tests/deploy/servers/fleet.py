@@ -39,28 +39,31 @@ class Fleet:
         servers: Mapping[Server, Sequence[str]],
         **more: Any,
     ) -> None:
-        self.clone, self.keys, self.servers = clone, keys, list(servers)
-        roles = {server: list(has) for server, has in servers.items()}
-        balancers = [server for server, has in roles.items() if "balancer" in has]
-        self.front = (balancers or [s for s, has in roles.items() if "web" in has])[0]
-        self.database = next(server for server, has in roles.items() if "database" in has)
-        self._write_settings(key, roles, more)
+        self.clone, self.keys = clone, keys
+        balancers = [server for server, has in servers.items() if "balancer" in has]
+        self.front = (balancers or [s for s, has in servers.items() if "web" in has])[0]
+        self.database = next(server for server, has in servers.items() if "database" in has)
+        self._more = {"domain": DOMAIN, "tls": "self-signed", "keys": [key], **more}
+        self.write_settings(servers)
         self._write_ssh_config()
 
-    def _write_settings(
-        self, key: str, roles: Mapping[Server, list[str]], more: Mapping[str, Any]
-    ) -> None:
-        settings = {"domain": DOMAIN, "tls": "self-signed", "keys": [key], **more}
-        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-        for server, has in roles.items():
+    def write_settings(self, servers: Mapping[Server, Sequence[str]]) -> None:
+        """As they are to be from now on."""
+        self.roles = dict(servers)
+        lines = [f"{name} = {json.dumps(value)}" for name, value in self._more.items()]
+        for server, has in servers.items():
             lines += [
                 f"[servers.{server.name}]",
                 f'address = "{server.address}"',
                 f'private = "{server.address}"',
-                f"roles = {json.dumps(has)}",
+                f"roles = {json.dumps(list(has))}",
             ]
         text = "\n".join(lines) + "\n"
         self.clone.first = self.clone.commit("our servers", {"deploy/servers.toml": text})
+
+    @property
+    def servers(self) -> list[Server]:
+        return list(self.roles)
 
     def _write_ssh_config(self) -> None:
         """With a file of hosts of its own: an address may have been another server's before."""
@@ -70,6 +73,12 @@ class Fleet:
             f"IdentityFile {self.keys}/key\nIdentitiesOnly yes\n"
             f"UserKnownHostsFile {self.known_hosts}\nStrictHostKeyChecking accept-new\n"
         )
+
+    def config_of(self, key: Path) -> Path:
+        """OpenSSH's configuration of who has another key, beside it."""
+        config = key.with_name("config")
+        config.write_text(self.config.read_text().replace(f"{self.keys}/key", str(key)))
+        return config
 
     # As the operator sees it.
 
@@ -87,6 +96,11 @@ class Fleet:
 
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.vps("status", "--json").stdout))
+
+    def commits(self) -> dict[str, str]:
+        """What runs where anything does."""
+        status = self.status().items()
+        return {name: found["commit"] for name, found in status if found["commit"]}
 
     @property
     def git_ssh(self) -> str:
@@ -160,6 +174,20 @@ class Row:
 
 ROWS: list[Any] = []  # each a Row, or one as text, of another process
 FIGURES: list[str] = []
+
+
+def provisioned(
+    folder: Path, keys: Path, key: str, servers: Mapping[Server, Sequence[str]], **more: Any
+) -> Fleet:
+    """Several servers with their first release."""
+    fleet = Fleet(Clone(folder / "clone"), keys, key, servers, keep=3, **more)
+    start = time.monotonic()
+    fleet.ok("provision")
+    seconds = time.monotonic() - start
+    FIGURES.append(f"{len(fleet.servers)} servers are provisioned in {seconds:.0f} s")
+    fleet.ok("release")
+    fleet.ok("env", "set", *UNLIMITED)
+    return fleet
 
 
 def sign_up() -> Ask:

@@ -53,6 +53,10 @@ class Server:
         out = docker("exec", self.container, *command, "slipway")
         return [line.split("\t") for line in out.splitlines()]
 
+    def stop(self) -> None:
+        """In order, for good."""
+        docker("stop", "--time", "60", self.container)
+
     def reboot(self) -> None:
         """In order, as `systemctl reboot` does; returns when it lets in again."""
         docker("restart", "--time", "60", self.container)

@@ -17,9 +17,7 @@ def ci(one: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with_key = ("[servers.one]", f'ci_keys = ["{public}"]\n[servers.one]')
     one.clone.first = one.clone.commit("a key of CI", {"deploy/servers.toml": with_key})
     one.ok("provision")
-    config = one.config.read_text().replace(f"{one.keys}/key", f"{folder}/ci")
-    (folder / "config").write_text(config)
-    return folder / "config"
+    return one.config_of(folder / "ci")
 
 
 def test_it_releases_and_goes_back(one: Fleet, ci: Path) -> None:

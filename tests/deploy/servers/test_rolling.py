@@ -1,6 +1,7 @@
 """Three servers behind a balancer: one after the other, and none when one of them fails."""
 
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.begun import wait_for
 from tests.chaos.load import failed
 from tests.deploy.docker.site import docker
 from tests.deploy.platforms.builds import revision
@@ -17,17 +19,13 @@ from tests.deploy.servers.lab import Server
 from tests.waiting import until
 
 
-def commits(fleet: Fleet) -> dict[str, str]:
-    return {name: one["commit"] for name, one in fleet.status().items()}
-
-
 def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Fleet) -> None:
     with three.load("three servers: a rolling release, a rollback, env set") as load:
         before, version = three.serving(), three.clone.commit("rolled")
         three.ok("release")
-        assert set(commits(three).values()) == {version}
+        assert set(three.commits().values()) == {version}
         three.ok("rollback")
-        assert set(commits(three).values()) == {before}
+        assert set(three.commits().values()) == {before}
         three.ok("env", "set", "LOG_LEVEL=WARNING")
         listed = three.ok("env", "list").splitlines()
         assert "LOG_LEVEL=WARNING" in listed  # the same on all
@@ -50,7 +48,7 @@ def held_up(server: Server, unit: str, commit: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("unit", ["slipway-web@", "slipway-worker"])
 def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, unit: str) -> None:
-    before, third = commits(three), three.servers[-1]
+    before, third = three.commits(), three.servers[-1]
     version = three.clone.commit("fails on the third")
     scenario = f"a rolling release: {unit} fails on the third"
     with held_up(third, unit, version), three.load(scenario) as load:
@@ -58,7 +56,7 @@ def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, 
     assert ended.returncode == 1, ended.stdout
     assert "failed: third: " in ended.stderr
     assert_none_failed(load)
-    assert commits(three) == before
+    assert three.commits() == before
     assert all(one["out"] == [] for one in three.status().values())
 
 
@@ -69,7 +67,7 @@ def test_a_migration_is_made_once_after_a_back_up(three: Fleet) -> None:
     with three.load("a rolling release with a migration") as load:
         three.ok("release")
     assert_none_failed(load)
-    assert set(commits(three).values()) == {version}
+    assert set(three.commits().values()) == {version}
     assert three.database.sql("TABLE alembic_version") == [["rehearsed"]]
     assert len(three.ok("backups").splitlines()) == count + 1
     with three.load("and back, with the schema ahead") as load:
@@ -121,7 +119,7 @@ def test_a_process_that_eats_all_memory_is_replaced_and_the_others_serve(three: 
 
 
 def test_a_migration_that_fails_is_seen_before_any_server_is_touched(three: Fleet) -> None:
-    before = commits(three)
+    before = three.commits()
     three.clone.commit("broken", broken_revision())
     with three.load("a rolling release whose migration fails") as load:
         ended = three.vps("release")
@@ -130,7 +128,7 @@ def test_a_migration_that_fails_is_seen_before_any_server_is_touched(three: Flee
     assert "division by zero" in ended.stdout + ended.stderr
     assert "balancer" not in ended.stdout
     assert_none_failed(load)
-    assert commits(three) == before
+    assert three.commits() == before
 
 
 def test_a_reboot_of_one_fails_at_most_what_was_under_way_on_it(three: Fleet) -> None:
@@ -162,7 +160,20 @@ def test_a_canary_goes_first_and_is_followed(three: Fleet) -> None:
         said = three.ok("release", "--canary", "3s")
     assert "The others follow in 3 s" in said
     assert_none_failed(load)
-    assert set(commits(three).values()) == {version}
+    assert set(three.commits().values()) == {version}
+
+
+def test_a_canary_is_taken_back_by_ctrl_c(three: Fleet) -> None:
+    before = three.commits()
+    three.clone.commit("a canary that is not liked")
+    command = three.words("release", "--canary", "60s")
+    with three.load("a canary that is taken back") as load, three.clone.begun(*command) as running:
+        rest = wait_for(running, "The others follow in 60 s")
+        running.send_signal(signal.SIGINT)
+        said = rest.read()
+        assert running.wait() == 130, said
+    assert_none_failed(load)
+    assert three.commits() == before
 
 
 def test_a_server_that_is_out_gets_no_requests_and_stops_a_release(three: Fleet) -> None:
