@@ -11,7 +11,8 @@ from deploy.shell import CommandFailed, Failed
 from deploy.vps.host import backups, data, postgres, restore
 from deploy.vps.host.backups import About, Backup
 from deploy.vps.host.layout import Host
-from tests.deploy.vps_host import Played, make_host
+from deploy.vps.host.release import release
+from tests.deploy.vps_host import Played, make_host, unpacked
 
 
 @pytest.fixture
@@ -130,6 +131,17 @@ def test_old_ones_go_but_the_last_three_stay(server: tuple[Host, Played]) -> Non
     assert len(list(host.layout.backups.iterdir())) == 2 * 14
     backups.prune(host, datetime(2027, 1, 1, tzinfo=UTC))
     assert [each.name[6:8] for each in backups.every(host.layout)] == ["18", "19", "20"]
+
+
+def test_those_before_migrations_go_too_where_there_are_none_at_night(tmp_path: Path) -> None:
+    host, played = make_host(tmp_path, roles=frozenset({"web", "worker", "redis"}))
+    for day in range(1, 10):
+        add(host, day)
+    played.pending = "0005"
+    release(host, unpacked(host, 1), "alice")
+    left = [each.name for each in backups.every(host.layout)]
+    assert [name[6:8] for name in left[:2]] == ["08", "09"]
+    assert left[2].endswith("-migrate")
 
 
 def test_one_without_its_description_is_none(server: tuple[Host, Played]) -> None:

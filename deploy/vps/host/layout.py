@@ -28,6 +28,10 @@ class Layout:
     backups: Path = Path("/var/backups/slipway")
     settings: Path = Path("/etc/slipway/server.json")
 
+    def __post_init__(self) -> None:
+        # It may be a link to another disk, and what lies in it is compared with what is resolved.
+        object.__setattr__(self, "root", self.root.resolve())
+
     @property
     def repository(self) -> Path:
         return self.root / "repository.git"

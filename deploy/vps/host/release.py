@@ -91,6 +91,7 @@ def migrate(host: Host, folder: Path, *, saved: bool = False) -> None:
         progress.step("back up the database")
         with backups.alone(host):
             progress.detail(backups.make(host, folder, "migrate"))
+            backups.prune(host)  # without the database here, nothing else does
     progress.step(f"migrate: {', '.join(behind)}")
     colour = edge.idle(host)
     turn.assign(host, colour, folder)
