@@ -2,16 +2,18 @@
 
 import argparse
 import json
+import shutil
+from collections import namedtuple
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deploy.shell import CommandFailed, Failed
-from deploy.vps.host import backups, data, postgres, restore
-from deploy.vps.host.backups import About, Backup
+from deploy.vps.host import backups, data, postgres
 from deploy.vps.host.layout import Host
-from tests.deploy.vps_host import Played, make_host
+from deploy.vps.host.release import release
+from tests.deploy.vps_host import Played, make_host, unpacked
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ def test_one_waits_for_another_whose_file_it_would_remove(
         played.during = {"flock --wait 2": end}
         data.back_up(host, said)
     assert played.ran[0].startswith("blue: flock --wait 2")
-    assert "wait for another back-up" in capsys.readouterr().out
+    assert "wait for another one to end" in capsys.readouterr().out
     played.ran.clear()
     data.back_up(host, said)
     assert "flock" not in played.ran[0]
@@ -132,10 +134,35 @@ def test_old_ones_go_but_the_last_three_stay(server: tuple[Host, Played]) -> Non
     assert [each.name[6:8] for each in backups.every(host.layout)] == ["18", "19", "20"]
 
 
+def test_those_before_migrations_go_too_where_there_are_none_at_night(tmp_path: Path) -> None:
+    host, played = make_host(tmp_path, roles=frozenset({"web", "worker", "redis"}))
+    for day in range(1, 10):
+        add(host, day)
+    played.pending = "0005"
+    release(host, unpacked(host, 1), "alice")
+    left = [each.name for each in backups.every(host.layout)]
+    assert [name[6:8] for name in left[:2]] == ["08", "09"]
+    assert left[2].endswith("-migrate")
+
+
 def test_one_without_its_description_is_none(server: tuple[Host, Played]) -> None:
     host, _ = server
     add(host, 1, described=False)
     assert backups.every(host.layout) == []
+    name = "20260101T031000Z-nightly"
+    with pytest.raises(Failed, match=rf"none\n{name}\.dump is none without {name}\.json"):
+        backups.find(host.layout, "latest")
+
+
+def test_the_first_one_needs_the_room_of_the_database(
+    server: tuple[Host, Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, played = server
+    free = 71 << 20  # 72 are needed: 64, and the 8 of the database
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(free))
+    with pytest.raises(Failed, match="71 MiB free, and a back-up needs 72 MiB"):
+        backups.make(host, None, "nightly")
+    assert played.ran == []
 
 
 def test_a_copy_goes_elsewhere_and_its_failure_is_said(tmp_path: Path) -> None:
@@ -147,32 +174,3 @@ def test_a_copy_goes_elsewhere_and_its_failure_is_said(tmp_path: Path) -> None:
     played.failing = {"scp": "Permission denied"}
     with pytest.raises(Failed, match=r"is here, and was not copied to .*: Permission denied"):
         backups.copy(host)
-
-
-@pytest.mark.parametrize(
-    ("revision", "counts", "why"),
-    [
-        ("0004", {"users": 3}, None),
-        ("0003", {"users": 3}, "revision 0003, not 0004"),
-        ("0004", {"users": 2}, "users has 2 rows, not 3"),
-        ("0004", {}, "users has None rows, not 3"),
-        ("0004", {"users": 3, "more": 0}, "more has 0 rows, not None"),
-    ],
-)
-def test_what_was_restored_is_compared(
-    revision: str, counts: dict[str, int], why: str | None
-) -> None:
-    backup = Backup("20260101T031000Z-nightly", Path("x"), About("0004", {"users": 3}, 6, 0.1))
-    if why is None:
-        restore.compare(backup, revision, counts)
-        return
-    with pytest.raises(Failed, match=why):
-        restore.compare(backup, revision, counts)
-
-
-def test_a_restore_needs_the_server_with_the_database(tmp_path: Path) -> None:
-    host, played = make_host(tmp_path, roles=frozenset({"web"}))
-    add(host, 1)
-    with pytest.raises(Failed, match="the database is not on web1"):
-        restore.restore(host, "latest")
-    assert played.ran == []

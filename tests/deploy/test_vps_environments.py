@@ -78,16 +78,23 @@ def test_a_damaged_one_is_built_anew_beside_it_while_a_release_has_it(
     assert (first / ".venv").resolve() == folder  # what may run of it keeps it
 
 
-def test_a_half_built_one_is_built_anew_in_its_place(server: tuple[Host, Played]) -> None:
+def test_one_that_cannot_be_built_leaves_nothing(server: tuple[Host, Played]) -> None:
+    """It would take the room that the next release needs."""
     host, played = server
-    played.failing = {"pip install": "no route to host"}
-    with pytest.raises(Failed, match="no route to host"):
+    played.failing = {"pip install": "no space left on device"}
+    with pytest.raises(Failed, match="no space left on device"):
         environments.provide(host, folder := unpacked(host, 1))
     assert not (folder / ".venv").exists()
-    played.failing = {}
-    environments.provide(host, folder)
-    assert built(played) == 2
-    assert len(list(host.layout.environments.iterdir())) == 1
+    assert list(host.layout.environments.iterdir()) == []
+
+
+def test_one_whose_build_was_killed_is_built_anew_in_its_place(server: tuple[Host, Played]) -> None:
+    host, played = server
+    name = environments.key((unpacked(host, 1) / "requirements.txt").read_bytes())
+    (host.layout.environments / name / "bin").mkdir(parents=True)
+    environments.provide(host, folder := unpacked(host, 2))
+    assert built(played) == 1
+    assert (folder / ".venv").resolve() == host.layout.environments / name
 
 
 def test_room_is_needed_for_what_is_to_be_built_alone(server: tuple[Host, Played]) -> None:

@@ -1,6 +1,7 @@
 """What a key of CI may do on a server, and what may be pushed to it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,13 @@ OLD, NEW, NONE = "a" * 40, "b" * 40, "0" * 40
 )
 def test_ci_may_push_and_release(asked: str, command: list[str]) -> None:
     assert allowed(asked, Layout()) == command
+
+
+def test_ci_may_push_to_a_folder_that_is_a_link_to_another_disk(tmp_path: Path) -> None:
+    (tmp_path / "srv").symlink_to(tmp_path)
+    found = Layout(tmp_path / "srv")
+    command = ["git-receive-pack", str(tmp_path / "repository.git")]
+    assert allowed(f"git-receive-pack '{REPOSITORY}'", found) == command
 
 
 @pytest.mark.parametrize(

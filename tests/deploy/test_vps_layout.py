@@ -12,6 +12,7 @@ import pytest
 from deploy.shell import Failed
 from deploy.vps.host import edge, layout, releases
 from deploy.vps.host.layout import Host, read_server
+from deploy.vps.host.release import release
 from service.settings import ROOT
 from tests.deploy.vps_host import make_host, unpacked
 
@@ -110,6 +111,14 @@ def test_a_file_is_replaced_as_a_whole_and_has_its_mode(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "two"
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_its_folder_may_be_a_link_to_another_disk(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "srv").symlink_to(tmp_path / "disk")
+    linked, _ = make_host(tmp_path / "srv")
+    release(linked, folder := unpacked(linked, 1), "alice")
+    assert edge.serving(linked) == folder
 
 
 def test_two_releases_of_a_commit_in_one_second_have_two_names(host: Host) -> None:

@@ -1,15 +1,18 @@
 """One at a time on a server, and who is told what."""
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from deploy.shell import Failed, kept_open
-from deploy.vps.host import lock, surroundings
+from deploy.vps.host import audit, lock, surroundings
 from deploy.vps.host.__main__ import main
 from deploy.vps.host.layout import Layout
 
@@ -48,6 +51,39 @@ def test_the_second_is_told_who_is_there(found: Layout) -> None:
             pass
         holder.kill()  # whatever it was doing
     lock.take(found, "bob", "rollback", None)
+
+
+def test_who_only_looks_refuses_nobody(found: Layout) -> None:
+    """As `status` does, which has the lock for a moment to see whether it is free."""
+    looks = lock.opened(found.lock)
+    fcntl.flock(looks, fcntl.LOCK_SH)
+    ends = Timer(0.05, os.close, [looks])
+    ends.start()
+    lock.take(found, "alice", "release", None)
+    ends.join()
+
+
+def test_a_hold_that_is_taken_while_one_waits_for_the_lock_is_seen(found: Layout) -> None:
+    looks, hold = lock.opened(found.lock), lock.opened(found.hold)
+    fcntl.flock(looks, fcntl.LOCK_SH)
+
+    def hold_and_look_no_more() -> None:
+        fcntl.flock(hold, fcntl.LOCK_EX)
+        os.close(looks)
+
+    somebody = Timer(0.05, hold_and_look_no_more)
+    somebody.start()
+    with pytest.raises(Failed, match="something runs: wait until that has ended"):
+        lock.take(found, "alice", "release", None)
+    somebody.join()
+    os.close(hold)
+    lock.take(found, "alice", "release", None)  # who was refused has let go of it
+
+
+def test_while_somebody_has_the_lock_nobody_gets_a_hold(found: Layout) -> None:
+    lock.take(found, "alice", "release", None)
+    with pytest.raises(Failed, match="release by alice runs since"), lock.held(found, "bob", "x"):
+        pass
 
 
 def test_nobody_is_there(found: Layout) -> None:
@@ -126,6 +162,15 @@ def test_ci_cannot_say_that_it_is_somebody_else() -> None:
     assert known == "ci from 192.0.2.1 (alice)"
     assert surroundings.who(known, given) == known  # of the program that was executed before
     assert surroundings.who("ci from 192.0.2.11", given) == "ci from 192.0.2.1 (ci from 192.0.2.11)"
+
+
+def test_what_somebody_says_moves_no_cursor_of_who_reads_it(found: Layout) -> None:
+    given = {"SSH_ORIGINAL_COMMAND": "slipway release", "SSH_CONNECTION": "192.0.2.1 1"}
+    assert surroundings.who("\x1b[2Jroot\n", given) == "ci from 192.0.2.1 (?[2Jroot?)"
+    audit.append(found, {"who": "alice", "what": "balance out \x1b[2J"}, "ok", 0)
+    assert json.loads(found.log.read_text())["what"] == "balance out ?[2J"
+    lock.take(found, "alice", "release \x1b[2J", None)
+    assert (lock.running(found) or "").startswith("release ?[2J by alice")
 
 
 def test_wrong_words_exit_with_2_and_a_server_without_settings_with_1(

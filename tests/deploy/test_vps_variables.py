@@ -10,7 +10,7 @@ from deploy.vps.host import edge, layout, progress, releases, turn, variables
 from deploy.vps.host.layout import Host
 from deploy.vps.host.release import prepare, release
 from deploy.vps.host.rollback import rollback
-from tests.deploy.vps_host import ENV, Played, make_served, steps, unpacked
+from tests.deploy.vps_host import ENV, WORKERS, Played, make_host, make_served, steps, unpacked
 
 
 @pytest.fixture
@@ -86,6 +86,58 @@ def test_setting_what_is_set_is_said_to_change_nothing(
         assert json.loads(capsys.readouterr().out.splitlines()[-1])["changed"] is True
     finally:
         progress.speak_json(False)
+
+
+def test_to_unset_what_is_not_set_changes_nothing_and_is_no_failure(
+    served: tuple[Host, Played, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever was broken off after the first of two servers calls it again."""
+    host, played, _ = served
+    variables.change(host, {"EXTRA": "1"}, (), "alice")
+    variables.change(host, {}, ("EXTRA",), "alice")
+    played.ran.clear()
+    variables.change(host, {}, ("EXTRA",), "alice")
+    assert steps(played) == []
+    said = capsys.readouterr().out
+    assert said.endswith("EXTRA is not set\nnothing is changed: it is so already\n")
+
+
+@pytest.mark.parametrize("roles", [{"web", "worker"}, {"worker"}])
+@pytest.mark.parametrize("then", ["a release", "another change"])
+def test_variables_of_a_change_that_was_killed_after_the_switch_are_kept(
+    tmp_path: Path, roles: set[str], then: str
+) -> None:
+    host, _ = make_host(tmp_path, roles=frozenset(roles))
+    release(host, unpacked(host, 1), "alice")
+    variables.change(host, {"LOG_LEVEL": "DEBUG"}, (), "alice")
+    layout.link(host.layout.env_current, "1.env")  # as it is between the two
+    if then == "a release":
+        release(host, unpacked(host, 2), "bob")
+    else:
+        variables.change(host, {"EXTRA": "1"}, (), "bob")
+    serves = edge.serving(host)
+    assert serves is not None
+    assert "LOG_LEVEL=DEBUG" in (serves / ".env").read_text()
+
+
+def test_the_same_change_again_finishes_one_that_was_killed(
+    served: tuple[Host, Played, Path],
+) -> None:
+    host, played, _ = served
+    variables.change(host, {"EXTRA": "1"}, (), "alice")
+    for unit in WORKERS:  # as before they were replaced
+        played.started[unit] = 1
+    played.ran.clear()
+    variables.change(host, {"EXTRA": "1"}, (), "alice")
+    assert steps(played) == ["green: root workers restart"]
+
+
+def test_the_service_is_asked_once_for_all_of_its_variables(
+    served: tuple[Host, Played, Path],
+) -> None:
+    host, played, _ = served
+    assert [name for name, _ in variables.listed(host)] == ["DATABASE_URL", "SMOKE_TOKEN"]
+    assert len([each for each in played.ran if "settings --json" in each]) == 1
 
 
 def test_variables_that_the_service_refuses_change_nothing(

@@ -33,6 +33,7 @@ SERVER = Server(
 )
 WORKERS = ("slipway-worker.service", "slipway-scheduler.service")
 ENV = "DATABASE_URL=postgres://slipway:hunter2@127.0.0.1/slipway\nSMOKE_TOKEN=hunter3\n"
+LIVE, SIZE = "slipway", str(8 * 2**20)  # bytes
 
 
 class Played(Runner):
@@ -47,6 +48,7 @@ class Played(Runner):
         self.broken: Path | None = None  # a release whose worker ends at once
         self.pending = ""  # revisions
         self.started: dict[str, int] = {}  # units that run, and since when
+        self.databases = {LIVE: "what was live"}
         self.environments: list[Mapping[str, str]] = []
 
     def run(
@@ -117,6 +119,10 @@ class Played(Runner):
             case ["root", "workers", "stop"]:
                 for unit in WORKERS:
                     self.started.pop(unit, None)
+            case ["root", "database", *words]:
+                self._change_databases(words)
+            case ["psql", *_]:
+                return self._asked(command[-1])
             case ["service", "migrate", "--pending"]:
                 return self.pending
             case ["venv", _]:
@@ -128,6 +134,23 @@ class Played(Runner):
                 Path(command[-1].removeprefix("--file=")).write_bytes(b"a dump")
         return "ready ok\n"
 
+    def _change_databases(self, words: list[str]) -> None:
+        match words:
+            case ["create", name]:
+                self.databases[name] = "the back-up"
+            case ["drop", name]:
+                self.databases.pop(name, None)
+            case ["swap", name, old]:
+                if LIVE in self.databases:
+                    self.databases[old] = self.databases.pop(LIVE)
+                self.databases[LIVE] = self.databases.pop(name)
+
+    def _asked(self, query: str) -> str:
+        if "pg_database_size" in query:
+            return SIZE if LIVE in self.databases else ""
+        prefix = query.split("'")[1]
+        return "\n".join(name for name in self.databases if name.startswith(prefix))
+
 
 class Answers(Talk):
     """A database with one table."""
@@ -138,14 +161,16 @@ class Answers(Talk):
     def ask(self, *lines: str) -> list[list[str]]:
         if "pg_export_snapshot" in lines[0]:
             return [["00000003-0000001B-1"]]
+        if "pg_database_size" in lines[0]:
+            return [[SIZE]]
         return [["0004"]] if "alembic_version" in lines[0] else [["users", "3"]]
 
 
 def make_host(folder: Path, **changes: Any) -> tuple[Host, Played]:
     """A server as provision leaves it."""
-    found = Layout(folder / "slipway", folder / "backups", folder / "server.json")
+    found = Layout(*(folder / name for name in ("slipway", "backups", "server.json", "databases")))
     names = ("releases", "environments", "colours", "edge", "env")
-    for path in (*(found.root / name for name in names), found.backups):
+    for path in (*(found.root / name for name in names), found.backups, found.databases):
         path.mkdir(parents=True)
     (found.env / "1.env").write_text(ENV)
     layout.link(found.env_current, "1.env")

@@ -10,7 +10,7 @@ from typing import Any
 
 from deploy import history
 from deploy.shell import Failed, uninterrupted
-from deploy.vps.host import layout, progress
+from deploy.vps.host import layout, progress, surroundings
 from deploy.vps.host.layout import Layout
 from deploy.vps.host.lock import now
 
@@ -34,6 +34,7 @@ def logged(found: Layout, who: str, what: str, release: str | None = None) -> It
 
 def append(found: Layout, about: dict[str, Any], result: str, seconds: float) -> None:
     """As far as there is room: a full disk keeps nobody from going back to a release."""
+    about = {**about, "what": surroundings.printable(about["what"])}
     line = {"at": now(), **about, "result": result, "seconds": round(seconds, 1)}
     try:
         descriptor = os.open(found.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -15,11 +15,12 @@ from pathlib import Path
 from deploy.shell import CommandFailed, Failed, kept_open
 from deploy.vps.host import layout, lock, postgres, progress
 from deploy.vps.host.layout import Host, Layout
+from deploy.vps.host.runner import Talk
 
 REASON = re.compile(r"[a-z0-9-]{1,30}")
 FEWEST = 3  # that stay, however old
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-[a-z0-9-]+")
-_ROOM = 64 * 2**20  # bytes that stay free
+ROOM = 64 * 2**20  # bytes that stay free
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def make(host: Host, release: Path | None, reason: str) -> str:
         raise Failed(f"{reason!r} is no reason: small letters, digits and hyphens, 30 at most")
     told = postgres.of(release / ".env" if release else host.layout.env_current)
     folder, name = host.layout.backups, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{reason}"
-    _check_room(folder, max(every(host.layout), key=lambda each: each.name, default=None))
     part, start = folder / f".{name}.part", time.monotonic()
     try:
         with postgres.session(host, told) as session:
+            _check_room(host.layout, session)
             session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;")
             snapshot = session.ask("SELECT pg_export_snapshot();")[0][0]
             revision = session.ask(postgres.REVISION)[0][0] or None
@@ -84,10 +85,10 @@ def make(host: Host, release: Path | None, reason: str) -> str:
 
 
 @contextmanager
-def alone(host: Host) -> Iterator[None]:
+def alone(host: Host, path: Path | None = None) -> Iterator[None]:
     """While no other back-up is made, whose file would be taken for one that was left half made;
-    waits for that."""
-    descriptor = lock.opened(host.layout.backing_up)
+    or nobody else has the lock at `path`. Waits for that."""
+    descriptor = lock.opened(path or host.layout.backing_up)
     kept_open.add(descriptor)  # pg_dump may outlive us
     try:
         _wait(host, descriptor)
@@ -101,17 +102,20 @@ def _wait(host: Host, descriptor: int) -> None:
     with suppress(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return
-    progress.step("wait for another back-up to end")
+    progress.step("wait for another one to end")
     # By a program, so that a Ctrl-C counts between two of its tries.
     while not host.runner.succeeds(["flock", "--wait", "2", str(descriptor)]):
         pass
 
 
-def _check_room(folder: Path, last: Backup | None) -> None:
-    needed = _ROOM + (2 * last.about.bytes if last else 0)
-    if (free := shutil.disk_usage(folder).free) < needed:
+def _check_room(found: Layout, session: Talk) -> None:
+    if last := every(found)[-1:]:
+        needed = ROOM + 2 * last[0].about.bytes
+    else:
+        needed = ROOM + int(session.ask(postgres.SIZE)[0][0])
+    if (free := shutil.disk_usage(found.backups).free) < needed:
         raise Failed(
-            f"the disk is full: {folder} has {free >> 20} MiB free, and a back-up needs"
+            f"the disk is full: {found.backups} has {free >> 20} MiB free, and a back-up needs"
             f" {needed >> 20} MiB"
         )
 
@@ -166,4 +170,12 @@ def find(found: Layout, name: str) -> Backup:
         if each.name == name.removesuffix(".dump"):
             return each
     lines = "\n  ".join(["", *(each.line() for each in there)]) or " none"
-    raise Failed(f"there is no back-up {name!r} in {found.backups}; there are:{lines}")
+    why = f"there is no back-up {name!r} in {found.backups}; there are:{lines}"
+    raise Failed("\n".join([why, *_not_described(found, there)]))
+
+
+def _not_described(found: Layout, there: list[Backup]) -> Iterator[str]:
+    """Dumps that were copied here without what makes them back-ups."""
+    for dump in sorted({*found.backups.glob("*.dump")} - {each.dump for each in there}):
+        about = dump.with_suffix(".json").name
+        yield f"{dump.name} is none without {about}, which must be beside it, and deploy's to read"

@@ -11,7 +11,6 @@ from deploy.vps.host import lock, surroundings
 from deploy.vps.host.layout import Host
 
 FREE_WHILE_LOCKED = (
-    "restore-test",
     "maintenance",
     "balance",
     "lock",
@@ -22,16 +21,21 @@ FREE_WHILE_LOCKED = (
 
 def change(host: Host, said: argparse.Namespace, what: str) -> str:
     """Be the only one who changes something; who it is. Raises Failed."""
-    who = surroundings.who(said.who)
-    finish_commands()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    who = begin(said)
     if said.verb not in FREE_WHILE_LOCKED:
         lock.check_lock(host.layout)
     lock.take(host.layout, who, what, said.token)
+    return who
+
+
+def begin(said: argparse.Namespace) -> str:
+    """What ends us, from now on, ends us in order; who it is."""
+    finish_commands()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     if said.attended:
         threading.Thread(target=_attend, daemon=True).start()
-    return who
+    return surroundings.who(said.who)
 
 
 def _attend() -> None:

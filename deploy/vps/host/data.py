@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from deploy.shell import Failed
 from deploy.vps.host import audit, backups, envfile, progress, restore, surroundings, variables
-from deploy.vps.host.change import change
+from deploy.vps.host.change import begin, change
 from deploy.vps.host.layout import Host
 
 
@@ -57,7 +57,8 @@ def replace_database(host: Host, said: argparse.Namespace) -> None:
 
 
 def try_backup(host: Host, said: argparse.Namespace) -> None:
-    who = change(host, said, f"restore-test {said.name}")
-    with audit.logged(host.layout, who, f"restore-test {said.name}"):
+    # Not with the lock of releases: it may take hours, in which somebody wants to go back.
+    who, what = begin(said), f"restore-test {said.name}"
+    with audit.logged(host.layout, who, what), backups.alone(host, host.layout.trying):
         done = restore.test(host, said.name)
     progress.tell({"result": "ok", "says": done}, done)

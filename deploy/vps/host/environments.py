@@ -7,6 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
+from deploy.shell import uninterrupted
 from deploy.vps.host import layout, progress, releases, surroundings
 from deploy.vps.host.layout import Host, Layout
 
@@ -47,13 +48,22 @@ def provide(host: Host, release: Path) -> None:
         progress.step(f"packages: {folder.name}, as they are")
     else:
         progress.step(f"packages: build {folder.name}, which takes a while")
-        releases.remove(folder)
-        folder.parent.mkdir(exist_ok=True)
-        for command in (build(folder), install(folder, release / LOCK)):
-            host.runner.show(command, env=_environment())
-        host.runner.run(compile_all(folder, folder / "lib"), env=_environment())
-        seal(folder)
+        releases.remove(folder)  # of one that was killed
+        try:
+            _make(host, folder, release / LOCK)
+        except BaseException:
+            with uninterrupted():
+                releases.remove(folder)  # the next release may need its room
+            raise
     layout.link(release / ".venv", folder)
+
+
+def _make(host: Host, folder: Path, requirements: Path) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    for command in (build(folder), install(folder, requirements)):
+        host.runner.show(command, env=_environment())
+    host.runner.run(compile_all(folder, folder / "lib"), env=_environment())
+    seal(folder)
 
 
 def build(folder: Path) -> list[str]:

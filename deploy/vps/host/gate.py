@@ -40,4 +40,5 @@ def _is_verb(words: list[str]) -> bool:
 
 def _spellings(found: Layout) -> tuple[str, ...]:
     """Of the repository: as an ssh:// URL has it, and as scp would."""
-    return (str(found.repository), f"{found.repository}/")
+    here = (found.repository, Layout.root / found.repository.name)  # its folder may be a link
+    return tuple(f"{each}{end}" for each in here for end in ("", "/"))

@@ -27,6 +27,11 @@ class Layout:
     root: Path = Path("/srv/slipway")
     backups: Path = Path("/var/backups/slipway")
     settings: Path = Path("/etc/slipway/server.json")
+    databases: Path = Path("/var/lib/postgresql")
+
+    def __post_init__(self) -> None:
+        # It may be a link to another disk, and what lies in it is compared with what is resolved.
+        object.__setattr__(self, "root", self.root.resolve())
 
     @property
     def repository(self) -> Path:
@@ -84,6 +89,11 @@ class Layout:
     def backing_up(self) -> Path:
         """The lock of back-ups: the nightly one waits for no release, but for another back-up."""
         return self.root / "backing-up"
+
+    @property
+    def trying(self) -> Path:
+        """The lock of who tries a back-up, for which nobody else waits."""
+        return self.root / "trying"
 
     @property
     def locked(self) -> Path:

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,17 +17,21 @@ from deploy.shell import Failed, kept_open
 from deploy.vps.host import layout, surroundings
 from deploy.vps.host.layout import Layout
 
+LOOK = 0.2  # seconds; a look takes a thousandth of that
+
 
 def take(found: Layout, who: str, what: str, token: str | None) -> int:
     """Be alone, until this process and all that it has begun have ended; the open file. Raises
     Failed, with who is there."""
     if (passed := _passed_on(found)) is not None:
         return passed
-    check_hold(found, token)
     descriptor = opened(found.lock)
-    if not _flock(descriptor):
+    try:
+        _be_alone(found.lock, descriptor)
+        check_hold(found, token)  # now that nobody gets one any more
+    except BaseException:
         os.close(descriptor)
-        raise Failed(f"{_said(found.lock, 'something')} already: wait until that has ended")
+        raise
     with suppress(OSError):  # on a full disk nobody is told who it is
         _describe(descriptor, {"who": who, "what": what, "since": now()})
     kept_open.add(descriptor)
@@ -45,8 +50,8 @@ def running(found: Layout) -> str | None:
         if path.exists():
             descriptor = opened(path)
             try:
-                if not _flock(descriptor, fcntl.LOCK_SH):
-                    return _said(path, "something")
+                if not _is_free(descriptor):
+                    return _said(path)
             finally:
                 os.close(descriptor)
     return None
@@ -65,30 +70,33 @@ def _passed_on(found: Layout) -> int | None:
 @contextmanager
 def held(found: Layout, who: str, why: str) -> Iterator[str]:
     """Let nobody else change anything who has not this token. Raises Failed."""
-    descriptor, lock = opened(found.hold), opened(found.lock)
+    hold, lock, token = opened(found.hold), opened(found.lock), secrets.token_hex(8)
     try:
-        if not _flock(descriptor):
-            raise Failed(f"{_said(found.hold, 'something')} already: wait until that has ended")
-        if not _flock(lock):
-            raise Failed(f"{_said(found.lock, 'something')} already: wait until that has ended")
-        os.close(lock)
-        token = secrets.token_hex(8)
         try:
-            _describe(descriptor, {"who": who, "what": why, "since": now(), "token": token})
+            _be_alone(found.hold, hold)
+            _be_alone(found.lock, lock)
+            _describe(hold, {"who": who, "what": why, "since": now(), "token": token})
         except OSError as error:  # nobody would know the token
             raise Failed(f"{found.hold}: {error.strerror}") from None
+        finally:
+            os.close(lock)
         yield token
     finally:
-        os.close(descriptor)
+        os.close(hold)
+
+
+def _be_alone(path: Path, descriptor: int) -> None:
+    if not _flock(descriptor):
+        raise Failed(f"{_said(path)} already: wait until that has ended")
 
 
 def check_hold(found: Layout, token: str | None) -> None:
     """Raises Failed if somebody holds this server, and it is not who has the token."""
     descriptor = opened(found.hold)
     try:
-        free = _flock(descriptor, fcntl.LOCK_SH)  # shared: two who look do not see each other
-        if not free and token != _read(found.hold).get("token"):
-            raise Failed(f"{_said(found.hold, 'something')}: wait until that has ended")
+        free = _is_free(descriptor)
+        if not free and (token is None or token != _read(found.hold).get("token")):
+            raise Failed(f"{_said(found.hold)}: wait until that has ended")
         if free and token:
             raise Failed(f"the hold {token} has ended: whoever had it is gone")
     finally:
@@ -127,7 +135,21 @@ def opened(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+def _flock(descriptor: int) -> bool:
+    """Whether nobody else has it now. Who only looks has it for a moment, which is waited for."""
+    until = time.monotonic() + LOOK
+    while not _flock_now(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() > until:
+            return False
+        time.sleep(LOOK / 20)
+    return True
+
+
+def _is_free(descriptor: int) -> bool:
+    return _flock_now(descriptor, fcntl.LOCK_SH)  # shared: two who look do not see each other
+
+
+def _flock_now(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -137,7 +159,8 @@ def _flock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
 
 def _describe(descriptor: int, said: dict[str, str]) -> None:
     """Over what was said before, whose room there is on a full disk too."""
-    text = json.dumps(said).encode() + b"\n"
+    shown = {name: surroundings.printable(text) for name, text in said.items()}
+    text = json.dumps(shown).encode() + b"\n"
     os.pwrite(descriptor, text, 0)
     os.ftruncate(descriptor, len(text))
 
@@ -149,10 +172,9 @@ def _read(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _said(path: Path, otherwise: str) -> str:
-    said = _read(path)
-    if not said:
-        return f"{otherwise} runs"
+def _said(path: Path) -> str:
+    if not (said := _read(path)):
+        return "something runs"
     return f"{said.get('what')} by {said.get('who')} runs since {said.get('since')}"
 
 

@@ -38,6 +38,8 @@ REVISION = (
     " ELSE 'SELECT version_num FROM alembic_version' END \\gexec"
 )
 
+SIZE = "SELECT pg_database_size(current_database());"
+
 
 def connection(url: str) -> dict[str, str]:
     """libpq's variables for a URL in any of the spellings that the service takes. Raises
@@ -119,5 +121,15 @@ def counts(rows: list[list[str]]) -> dict[str, int]:
 def databases(host: Host, told: Mapping[str, str], prefix: str) -> list[str]:
     """Those whose names begin so; asked in `postgres`, since ours may be gone. Raises Failed."""
     query = f"SELECT datname FROM pg_database WHERE starts_with(datname, '{prefix}') ORDER BY 1"  # noqa: S608 (ours)
+    return _asked(host, told, query)
+
+
+def size(host: Host, told: Mapping[str, str]) -> int:
+    """Bytes of the live database; 0 if it is gone. Raises Failed."""
+    query = "SELECT pg_database_size(oid) FROM pg_database WHERE datname = 'slipway'"
+    return sum(map(int, _asked(host, told, query)))
+
+
+def _asked(host: Host, told: Mapping[str, str], query: str) -> list[str]:
     given = {**told, "PGDATABASE": "postgres"}
     return host.runner.run(psql("-w", "-c", query), env=environment(given)).split()

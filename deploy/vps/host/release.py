@@ -50,8 +50,7 @@ def look(host: Host, *also: Path) -> None:
     """Finish what a release that was broken off has left."""
     if (serves := edge.serving(host)) is None:
         return
-    if layout.target(host.layout.env_current) is None:
-        turn.keep_variables(host, serves)
+    turn.keep_variables(host, serves)
     if host.server.has("worker") and not workers.run(host, serves):
         progress.step(f"worker and scheduler do not run {serves.name}, which serves: finish that")
         try:
@@ -92,6 +91,7 @@ def migrate(host: Host, folder: Path, *, saved: bool = False) -> None:
         progress.step("back up the database")
         with backups.alone(host):
             progress.detail(backups.make(host, folder, "migrate"))
+            backups.prune(host)  # without the database here, nothing else does
     progress.step(f"migrate: {', '.join(behind)}")
     colour = edge.idle(host)
     turn.assign(host, colour, folder)

@@ -1,9 +1,10 @@
 """From a back-up to a database: always into a scratch one first, which is compared with what the
 back-up says of itself, and takes the place of the live one only then."""
 
+import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from deploy.shell import CommandFailed, Failed, uninterrupted
@@ -11,25 +12,32 @@ from deploy.vps.host import backups, edge, postgres, progress, turn, units
 from deploy.vps.host.backups import Backup
 from deploy.vps.host.layout import Host
 
+# Two prefixes: each begins by dropping what one before it left, which was killed.
 SCRATCH = "slipway_scratch_"
-REPLACED = "slipway_replaced_"
+TRIED = "slipway_tried_"
+REPLACED = "slipway_replaced_"  # and the moment at which it was
+_MOMENT = "%Y%m%d%H%M%S%f"
+_WAL = 2 * 2**30  # bytes that PostgreSQL keeps of what it writes (max_wal_size)
 
 
 def restore(host: Host, name: str) -> str:
     """Put a back-up in the place of the live database; what came of it. The database that was
-    live is kept, until after the next restore. Raises Failed: the live one is as it was then,
+    live is kept for as long as back-ups are. Raises Failed: the live one is as it was then,
     unless it is said otherwise."""
     backup = backups.find(host.layout, name)
     told = _here(host)
-    with _scratch(host, backup, told) as scratch, _maintenance(host):
-        replaced = f"{REPLACED}{datetime.now(UTC):%Y%m%d%H%M%S}"
+    _drop_old(host, told)
+    with _scratch(host, backup, told, SCRATCH) as scratch, uninterrupted():
+        replaced = f"{REPLACED}{datetime.now(UTC).strftime(_MOMENT)}"
+        was_closed = _close(host)
         progress.step("put it in the place of the live one")
-        with uninterrupted():
+        try:
             host.runner.run(units.as_root("database", "swap", scratch, replaced))
-            _catch_up(host)
-    for old in postgres.databases(host, told, REPLACED):
-        if old != replaced:
-            host.runner.run(units.as_root("database", "drop", old))
+        except Failed:
+            edge.put(host.layout, edge.MAINTENANCE, wanted=was_closed)
+            raise
+        _catch_up(host, backup, replaced)
+        edge.put(host.layout, edge.MAINTENANCE, wanted=was_closed)
     return f"{backup.name} is live; what was, if it was there, is kept as {replaced}"
 
 
@@ -37,7 +45,7 @@ def test(host: Host, name: str) -> str:
     """Restore a back-up, compare it, and take it away again. Raises Failed if it is not whole."""
     backup = backups.find(host.layout, name)
     start = time.monotonic()
-    with _scratch(host, backup, _here(host)):
+    with _scratch(host, backup, _here(host), TRIED):
         rows = sum(backup.about.counts.values())
         about = f"{len(backup.about.counts)} tables, {rows} rows, revision {backup.about.revision}"
     return f"{backup.name} can be restored: {about}, in {time.monotonic() - start:.1f} s"
@@ -51,13 +59,30 @@ def _here(host: Host) -> dict[str, str]:
     return postgres.of(host.layout.env_current)
 
 
+def _drop_old(host: Host, told: dict[str, str]) -> None:
+    """What was live, after the days that back-ups are kept for; not before, since who restores
+    for the second time may want what was live before the first."""
+    for name in postgres.databases(host, told, REPLACED):
+        if _days(name) >= host.server.keep_days:
+            host.runner.quietly(units.as_root("database", "drop", name))
+
+
+def _days(name: str) -> int:
+    """Since it was live; 0 if its name does not say."""
+    with suppress(ValueError):
+        moment = datetime.strptime(name.removeprefix(REPLACED)[:20], _MOMENT)
+        return (datetime.now(UTC) - moment.replace(tzinfo=UTC)).days
+    return 0
+
+
 @contextmanager
-def _scratch(host: Host, backup: Backup, told: dict[str, str]) -> Iterator[str]:
+def _scratch(host: Host, backup: Backup, told: dict[str, str], prefix: str) -> Iterator[str]:
     """A database with the back-up in it, which is as it should be; gone afterwards, unless it is
     the live one by then."""
-    for old in postgres.databases(host, told, SCRATCH):  # of one that was killed
+    for old in postgres.databases(host, told, prefix):
         host.runner.run(units.as_root("database", "drop", old))
-    name = f"{SCRATCH}{int(time.time())}"
+    _check_room(host, backup, told)
+    name = f"{prefix}{int(time.time())}"
     progress.step(f"restore {backup.name} into {name}")
     host.runner.run(units.as_root("database", "create", name))
     try:
@@ -74,8 +99,22 @@ def _scratch(host: Host, backup: Backup, told: dict[str, str]) -> Iterator[str]:
         yield name
     finally:
         with uninterrupted():
-            if name in postgres.databases(host, told, SCRATCH):
+            if name in postgres.databases(host, told, prefix):
                 host.runner.quietly(units.as_root("database", "drop", name))
+
+
+def _check_room(host: Host, backup: Backup, told: dict[str, str]) -> None:
+    """PostgreSQL stops if its own disk is full. Raises Failed; nothing has been written yet."""
+    # The live one may have been emptied: a dump is compressed, and has no indexes in it.
+    size = max(postgres.size(host, told), 3 * backup.about.bytes)
+    folder, needed = host.layout.databases, backups.ROOM + size + min(size, _WAL)
+    if (free := shutil.disk_usage(folder).free) < needed:
+        kept = ", ".join(postgres.databases(host, told, REPLACED)) or "none"
+        raise Failed(
+            f"the disk is full: {folder} has {free >> 20} MiB free, and {backup.name} needs"
+            f" {needed >> 20} MiB beside the live database. Nothing was touched. Databases that"
+            f" were live once, and take room: {kept} (sudo slipway-root database drop NAME)"
+        )
 
 
 def _contents(host: Host, told: dict[str, str], name: str) -> tuple[str | None, dict[str, int]]:
@@ -95,31 +134,31 @@ def compare(backup: Backup, revision: str | None, counts: dict[str, int]) -> Non
         raise Failed(f"{backup.name} is not what it says it is: {'; '.join(differ)}")
 
 
-@contextmanager
-def _maintenance(host: Host) -> Iterator[None]:
-    """Requests are told to come back, where they come in here, until the other database is in
-    place. What was on before stays on."""
-    found = host.layout
-    if edge.maintenance(found) or not host.server.has("web"):
-        yield
-        return
-    edge.put(found, edge.MAINTENANCE, wanted=True)
-    try:
+def _close(host: Host) -> bool:
+    """Have requests told to come back, until the other database is in place; whether they were
+    already. Of several servers the balancer does it, for who has called us."""
+    was_closed = edge.maintenance(host.layout)
+    if host.server.has("web") and host.server.servers == 1 and not was_closed:
+        edge.put(host.layout, edge.MAINTENANCE, wanted=True)
         host.runner.sleep(turn.PROMISED)
-        yield
-    finally:
-        edge.put(found, edge.MAINTENANCE, wanted=False)
+    return was_closed
 
 
-def _catch_up(host: Host) -> None:
-    """The back-up may be of an older schema than the code that serves. Raises Failed."""
-    if (release := edge.serving(host)) is None or not host.server.has("web"):
+def _catch_up(host: Host, backup: Backup, replaced: str) -> None:
+    """The back-up may be of an older schema than the code that serves. Of several servers, who has
+    called us asks one of them. Raises Failed."""
+    release = edge.serving(host)
+    if release is None or not host.server.has("web") or host.server.servers > 1:
         return
     try:
         if host.runner.run(units.service(release, "migrate", "--pending")).split():
             progress.step("migrate")
             progress.detail(units.migrate(host, edge.colour(host.layout)))
-    except CommandFailed as failure:
+    except Failed as failure:
+        why = failure.said if isinstance(failure, CommandFailed) else str(failure)
         raise Failed(
-            f"the back-up is live, but its schema was not looked at: {failure.said}"
+            f"{backup.name} is live, but its schema was not brought up to {release.name}, which"
+            f" serves: {why}\nMaintenance stays on. When that is mended, here: slipway migrate"
+            f" {release.name} --no-backup, and slipway maintenance off. What was live before is"
+            f" kept as {replaced}"
         ) from None

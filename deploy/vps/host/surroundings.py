@@ -35,13 +35,19 @@ def who(given: str | None, environ: Mapping[str, str] | None = None) -> str:
     """For the log: as it was said, else the user, and the address that they come from. What CI
     says of itself is put behind what is known of it; said again, it stays as it is."""
     environ = os.environ if environ is None else environ
+    given = printable(given or "")
     user = environ.get("SUDO_USER") or environ.get("USER") or getpass.getuser()
     address = environ.get("SSH_CONNECTION", "").partition(" ")[0]
     if ASKED in environ:
         known = f"ci from {address}" if address else "ci"
-        said_again = given == known or (given or "").startswith(f"{known} (")
+        said_again = given == known or given.startswith(f"{known} (")
         return (given if said_again else f"{known} ({given[:100]})") if given else known
     return given or (f"{user} from {address}" if address else user)
+
+
+def printable(text: str) -> str:
+    """Without what would move the cursor of who reads it."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def take(name: str) -> str | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.shell import CommandFailed, Failed
+from deploy.shell import CommandFailed
 from deploy.vps.host import edge, envfile, layout, progress, release, releases, turn, units
 from deploy.vps.host.layout import Host
 
@@ -23,15 +23,13 @@ def change(
 ) -> None:
     """Release what serves anew, with other variables. Raises Failed; if the service would not
     accept them, before anything is changed."""
+    release.look(host)  # before it is said that all is so already
     serves = edge.serving(host)
-    text = _text(host)
-    absent = [name for name in removed if name not in envfile.values(text)]
-    if absent:
-        raise Failed(f"{', '.join(absent)} is not set: slipway env list shows what is")
+    _say_absent(text := _text(host), removed)
     wanted = envfile.changed(text, given, removed)
     if wanted == text:
         about = {"result": "ok", "changed": False, "release": serves.name if serves else None}
-        progress.tell(about, "nothing is changed: they have these values already")
+        progress.tell(about, "nothing is changed: it is so already")
         return
     file = _write(host, wanted)
     if serves is None:
@@ -47,6 +45,13 @@ def change(
         raise
     what = " ".join(["env", *sorted(given), *(f"-{name}" for name in removed)])
     release.release(host, folder, who, what, changed=True)
+
+
+def _say_absent(text: str, removed: tuple[str, ...]) -> None:
+    """No failure: whoever was broken off between two servers calls it again on both."""
+    for name in removed:
+        if name not in envfile.values(text):
+            progress.detail(f"{name} is not set")
 
 
 def copied(host: Host, serves: Path, file: Path, at: datetime | None = None) -> Path:
@@ -77,8 +82,8 @@ def _write(host: Host, text: str) -> Path:
 def listed(host: Host) -> list[tuple[str, str]]:
     """Names and values, without secrets: those that the service calls so, and what looks like
     one."""
-    found = envfile.values(_text(host))
-    return [(name, shown(name, found[name], _known(host).get)) for name in sorted(found)]
+    found, known = envfile.values(_text(host)), _known(host)
+    return [(name, shown(name, found[name], known.get)) for name in sorted(found)]
 
 
 def _known(host: Host) -> dict[str, dict[str, Any]]:
