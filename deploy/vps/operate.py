@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.shell import Failed, say, step
-from deploy.vps import code, rollout, table
+from deploy.vps import code, rollout, session, table
 from deploy.vps.failures import Lost
 from deploy.vps.servers import Fleet, Server
 from deploy.vps.ssh import Ssh, all_of, ask, call, each, follow, passed_on, shown
@@ -42,8 +42,8 @@ class Operator:
 
     def _session(
         self, why: str, *, without_lost: bool = False
-    ) -> AbstractContextManager[rollout.Session]:
-        return rollout.session(self.fleet, self.ssh, self.who, why, without_lost=without_lost)
+    ) -> AbstractContextManager[session.Session]:
+        return session.session(self.fleet, self.ssh, self.who, why, without_lost=without_lost)
 
     def release(self, ref: str, canary: float) -> int:
         at = code.moment()
@@ -54,20 +54,20 @@ class Operator:
             words = ("release", commit, "--at", at, "--who", self.who)
             follow(self.ssh, server, *words)
             return 0
-        with self._session(f"release of {ref}") as session:
-            rollout.release(session, commit, at, canary)
+        with self._session(f"release of {ref}") as held:
+            rollout.release(held, commit, at, canary)
         return 0
 
     def _bring(self, ref: str) -> str:
         """What the servers are to release: a commit that they have, or one that they can fetch."""
         if not code.taken_from_here(self.fleet):
             wanted = self.fleet.branch if ref == "HEAD" else ref
-            first = rollout.running(self.fleet)[0]
+            first = session.running(self.fleet)[0]
             return str(ask(self.ssh, first, "resolve", wanted)["commit"])
         code.say_what_is_not_in_it(self.root, ref)
         commit = code.commit_of(self.root, ref)
         step(f"bring {commit[:12]} to the servers")
-        code.push(self.root, self.ssh, rollout.running(self.fleet), commit)
+        code.push(self.root, self.ssh, session.running(self.fleet), commit)
         return commit
 
     def rollback(self, release: str | None) -> int:
@@ -76,8 +76,8 @@ class Operator:
             follow(self.ssh, server, *words, "--who", self.who)
             return 0
         # Nothing that is down keeps the rest from going back.
-        with self._session("rollback", without_lost=True) as session:
-            rollout.rollback(session, release)
+        with self._session("rollback", without_lost=True) as held:
+            rollout.rollback(held, release)
         return 0
 
     def status(self, *, as_json: bool) -> int:
@@ -108,7 +108,7 @@ class Operator:
         return server(self.fleet, on) if on else self.fleet.with_role("web")[0]
 
     def env_list(self, *, as_json: bool) -> int:
-        asked = rollout.running(self.fleet)
+        asked = session.running(self.fleet)
         found = all_of(asked, lambda one: ask(self.ssh, one, "env", "list"))
         return table.show_variables(found, as_json=as_json)
 
@@ -123,8 +123,8 @@ class Operator:
         if server := self.single:
             follow(self.ssh, server, *words, "--who", self.who, given=given)
             return 0
-        with self._session(" ".join(words[:2])) as session:
-            rollout.change(session, (*words, "--at", code.moment()), given)
+        with self._session(" ".join(words[:2])) as held:
+            rollout.change(held, (*words, "--at", code.moment()), given)
         return 0
 
     def at_database(self, *words: str) -> int:
@@ -137,7 +137,7 @@ class Operator:
         return 0
 
     def _database(self) -> Server:
-        return self.fleet.database or rollout.running(self.fleet)[0]
+        return self.fleet.database or session.running(self.fleet)[0]
 
     def restore(self, backup: str, *, sure: bool) -> int:
         if not sure and not _agreed(f"Replace the database by {backup}? Type its name: ", backup):
