@@ -145,20 +145,31 @@ class Operator:
         words = ("restore", backup, "--yes")
         if self.single:
             return self.at_database(*words)
+        self._look_before_restore(backup)
         was_on = ask(self.ssh, self.fleet.front, "maintenance", "status")["maintenance"]
         self.maintenance("on")
         try:
             self.at_database(*words)
             self._catch_up()
-        except (Lost, KeyboardInterrupt):
-            say("maintenance stays on, since what became of the database is not known: look at")
-            say("`vps status`, then `vps maintenance off`")
+        except (Failed, KeyboardInterrupt) as failure:
+            known = isinstance(failure, Failed) and not isinstance(failure, Lost)
+            self._maintenance_after(known=known and self._schema_is_up(), was_on=was_on)
             raise
-        except Failed:
-            self._maintenance_as_before(on=was_on)
-            raise
-        self._maintenance_as_before(on=was_on)
+        self._maintenance_after(known=True, was_on=was_on)
         return 0
+
+    def _look_before_restore(self, name: str) -> None:
+        """The site is closed for it: not for a name that is none. Raises Failed."""
+        if (database := self.fleet.database) is None:
+            raise Failed(
+                "no server in servers.toml has the role database: restore where the database is"
+            )
+        if lock := ask(self.ssh, database, "status")["locked"]:
+            raise Failed(f"releases are locked by {lock['who']}: {lock['why']}. `vps lock off`")
+        there = [each["name"] for each in ask(self.ssh, database, "backups")["backups"]]
+        if not there or name.removesuffix(".dump") not in ("latest", *there):
+            names = "\n  ".join(["", *there]) if there else " none"
+            raise Failed(f"{database.name}: there is no back-up {name}; there are:{names}")
 
     def _catch_up(self) -> None:
         """The back-up may be of an older schema than the code that serves."""
@@ -166,8 +177,23 @@ class Operator:
         if serves := ask(self.ssh, web, "status")["release"]:
             follow(self.ssh, web, "migrate", serves, "--no-backup", "--who", self.who)
 
-    def _maintenance_as_before(self, *, on: bool) -> None:
-        if not on:
+    def _schema_is_up(self) -> bool:
+        """To the code that serves: as it was before, or the restore came so far."""
+        web = self.fleet.with_role("web")[0]
+        try:
+            serves = ask(self.ssh, web, "status")["release"]
+            return not serves or not ask(self.ssh, web, "migrate", serves, "--pending")["pending"]
+        except Failed:
+            return False
+
+    def _maintenance_after(self, *, known: bool, was_on: bool) -> None:
+        """As it was before, if the service can work with the database that there is now."""
+        if not known:
+            say(
+                "maintenance stays on: the database may be another one by now, and its schema older"
+            )
+            say("than the code. `vps release` migrates it; look at it, then `vps maintenance off`")
+        elif not was_on:
             self.maintenance("off")
 
     def maintenance(self, what: str) -> int:
