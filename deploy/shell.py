@@ -42,6 +42,19 @@ def finish_commands() -> None:
     signal.signal(signal.SIGINT, _interrupt)
 
 
+def finish_uninterrupted() -> None:
+    """From now on Ctrl-C ends us at once, but not within `uninterrupted`: after that."""
+    signal.signal(signal.SIGINT, _interrupt_unless_deferred)
+
+
+def _interrupt_unless_deferred(*_: object) -> None:
+    global _interrupted
+    if not _deferred:
+        raise KeyboardInterrupt
+    _interrupted = True
+    say("… stops when this has ended", sys.stderr)
+
+
 def _interrupt(*_: object) -> None:
     global _interrupted
     if _interrupted and not _deferred:
@@ -51,7 +64,8 @@ def _interrupt(*_: object) -> None:
     say("… stops when this has ended (again: at once)", sys.stderr)
 
 
-def _stop_if_interrupted() -> None:
+def stop_if_interrupted() -> None:
+    """Raises KeyboardInterrupt if Ctrl-C was pressed where it had to wait."""
     global _interrupted
     if _interrupted and not _deferred:
         _interrupted = False
@@ -87,7 +101,7 @@ def run(
 ) -> str:
     """What a command printed. Raises CommandFailed, and Failed if there is no such program or it
     takes longer than `timeout` seconds."""
-    _stop_if_interrupted()
+    stop_if_interrupted()
     try:
         ended = subprocess.run(  # noqa: S603
             command,
@@ -111,7 +125,7 @@ def run(
 def show(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
     """A command that may take long: what it says is passed on as it comes, and it has all the time
     that it needs. Raises CommandFailed."""
-    _stop_if_interrupted()
+    stop_if_interrupted()
     said = ""
     with subprocess.Popen(  # noqa: S603
         command,

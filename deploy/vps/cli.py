@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deploy.shell import finish_uninterrupted
 from deploy.vps import operate
 from deploy.vps.servers import FILE
 from deploy.vps.settings import load
@@ -109,6 +110,7 @@ def _run(given: argparse.Namespace) -> int:
         return provision(
             fleet, chosen, given.ssh_config, dry_run=given.dry_run, update=given.update
         )
+    finish_uninterrupted()
     with connected(given.ssh_config, fleet.servers) as ssh:
         operator = operate.Operator(ROOT, fleet, ssh, f"{getpass.getuser()}@{socket.gethostname()}")
         return VERBS[given.verb](operator, given)

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.shell import CommandFailed, Failed, run, say
-from deploy.vps.failures import OPERATOR
+from deploy.vps.failures import OPERATOR, failure
 from deploy.vps.servers import Fleet, Server
 from deploy.vps.ssh import REPOSITORY, Ssh, all_of
 
 PUSH_WITHIN = 600  # seconds
+_LOST = "fatal: Could not read from remote repository"  # Git, after what ssh has said
 
 
 def commit_of(root: Path, ref: str) -> str:
@@ -39,7 +40,8 @@ def push(root: Path, ssh: Ssh, servers: tuple[Server, ...], commit: str) -> None
         try:
             run([*git, "push", "--quiet", url(server), spelt(commit)], timeout=PUSH_WITHIN)
         except CommandFailed as error:
-            raise Failed(f"{server.name}: {error.said}") from None
+            said, lost, _ = error.said.partition(_LOST)
+            raise failure(server, 255 if lost else 1, said) from None
 
     all_of(servers, one)
 

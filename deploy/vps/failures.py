@@ -1,6 +1,9 @@
 """What it means when a call of a server fails: ssh's own failures in words."""
 
-from deploy.shell import Failed
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deploy.shell import Failed, say
 from deploy.vps.servers import Server
 
 OPERATOR = "deploy"
@@ -16,6 +19,18 @@ def failure(server: Server, code: int, said: str) -> Failed:
         text = said.strip().removeprefix("failed: ")
         return Failed(f"{server.name}: {text or f'ended with {code}, and said nothing'}")
     return Lost(f"{server.name}: {_lost(server, said)}")
+
+
+@contextmanager
+def also_failing() -> Iterator[None]:
+    """For what is done after a failure, which it must not hide; nor end, though the server was
+    interrupted."""
+    try:
+        yield
+    except Failed as failure:
+        say(f"  also failed: {failure}")
+    except KeyboardInterrupt:
+        say("  also stopped, by a Ctrl-C there")
 
 
 def _lost(server: Server, said: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.shell import Failed, say, step
-from deploy.vps import code, rollout, table
+from deploy.vps import code, rollout, session, table
 from deploy.vps.failures import Lost
 from deploy.vps.servers import Fleet, Server
 from deploy.vps.ssh import Ssh, all_of, ask, call, each, follow, passed_on, shown
@@ -42,8 +42,8 @@ class Operator:
 
     def _session(
         self, why: str, *, without_lost: bool = False
-    ) -> AbstractContextManager[rollout.Session]:
-        return rollout.session(self.fleet, self.ssh, self.who, why, without_lost=without_lost)
+    ) -> AbstractContextManager[session.Session]:
+        return session.session(self.fleet, self.ssh, self.who, why, without_lost=without_lost)
 
     def release(self, ref: str, canary: float) -> int:
         at = code.moment()
@@ -54,20 +54,20 @@ class Operator:
             words = ("release", commit, "--at", at, "--who", self.who)
             follow(self.ssh, server, *words)
             return 0
-        with self._session(f"release of {ref}") as session:
-            rollout.release(session, commit, at, canary)
+        with self._session(f"release of {ref}") as held:
+            rollout.release(held, commit, at, canary)
         return 0
 
     def _bring(self, ref: str) -> str:
         """What the servers are to release: a commit that they have, or one that they can fetch."""
         if not code.taken_from_here(self.fleet):
             wanted = self.fleet.branch if ref == "HEAD" else ref
-            first = rollout.running(self.fleet)[0]
+            first = session.running(self.fleet)[0]
             return str(ask(self.ssh, first, "resolve", wanted)["commit"])
         code.say_what_is_not_in_it(self.root, ref)
         commit = code.commit_of(self.root, ref)
         step(f"bring {commit[:12]} to the servers")
-        code.push(self.root, self.ssh, rollout.running(self.fleet), commit)
+        code.push(self.root, self.ssh, session.running(self.fleet), commit)
         return commit
 
     def rollback(self, release: str | None) -> int:
@@ -76,8 +76,8 @@ class Operator:
             follow(self.ssh, server, *words, "--who", self.who)
             return 0
         # Nothing that is down keeps the rest from going back.
-        with self._session("rollback", without_lost=True) as session:
-            rollout.rollback(session, release)
+        with self._session("rollback", without_lost=True) as held:
+            rollout.rollback(held, release)
         return 0
 
     def status(self, *, as_json: bool) -> int:
@@ -108,7 +108,7 @@ class Operator:
         return server(self.fleet, on) if on else self.fleet.with_role("web")[0]
 
     def env_list(self, *, as_json: bool) -> int:
-        asked = rollout.running(self.fleet)
+        asked = session.running(self.fleet)
         found = all_of(asked, lambda one: ask(self.ssh, one, "env", "list"))
         return table.show_variables(found, as_json=as_json)
 
@@ -123,8 +123,8 @@ class Operator:
         if server := self.single:
             follow(self.ssh, server, *words, "--who", self.who, given=given)
             return 0
-        with self._session(" ".join(words[:2])) as session:
-            rollout.change(session, (*words, "--at", code.moment()), given)
+        with self._session(" ".join(words[:2])) as held:
+            rollout.change(held, (*words, "--at", code.moment()), given)
         return 0
 
     def at_database(self, *words: str) -> int:
@@ -137,7 +137,7 @@ class Operator:
         return 0
 
     def _database(self) -> Server:
-        return self.fleet.database or rollout.running(self.fleet)[0]
+        return self.fleet.database or session.running(self.fleet)[0]
 
     def restore(self, backup: str, *, sure: bool) -> int:
         if not sure and not _agreed(f"Replace the database by {backup}? Type its name: ", backup):
@@ -145,20 +145,31 @@ class Operator:
         words = ("restore", backup, "--yes")
         if self.single:
             return self.at_database(*words)
+        self._look_before_restore(backup)
         was_on = ask(self.ssh, self.fleet.front, "maintenance", "status")["maintenance"]
         self.maintenance("on")
         try:
             self.at_database(*words)
             self._catch_up()
-        except (Lost, KeyboardInterrupt):
-            say("maintenance stays on, since what became of the database is not known: look at")
-            say("`vps status`, then `vps maintenance off`")
+        except (Failed, KeyboardInterrupt) as failure:
+            known = isinstance(failure, Failed) and not isinstance(failure, Lost)
+            self._maintenance_after(known=known and self._schema_is_up(), was_on=was_on)
             raise
-        except Failed:
-            self._maintenance_as_before(on=was_on)
-            raise
-        self._maintenance_as_before(on=was_on)
+        self._maintenance_after(known=True, was_on=was_on)
         return 0
+
+    def _look_before_restore(self, name: str) -> None:
+        """The site is closed for it: not for a name that is none. Raises Failed."""
+        if (database := self.fleet.database) is None:
+            raise Failed(
+                "no server in servers.toml has the role database: restore where the database is"
+            )
+        if lock := ask(self.ssh, database, "status")["locked"]:
+            raise Failed(f"releases are locked by {lock['who']}: {lock['why']}. `vps lock off`")
+        there = [each["name"] for each in ask(self.ssh, database, "backups")["backups"]]
+        if not there or name.removesuffix(".dump") not in ("latest", *there):
+            names = "\n  ".join(["", *there]) if there else " none"
+            raise Failed(f"{database.name}: there is no back-up {name}; there are:{names}")
 
     def _catch_up(self) -> None:
         """The back-up may be of an older schema than the code that serves."""
@@ -166,8 +177,23 @@ class Operator:
         if serves := ask(self.ssh, web, "status")["release"]:
             follow(self.ssh, web, "migrate", serves, "--no-backup", "--who", self.who)
 
-    def _maintenance_as_before(self, *, on: bool) -> None:
-        if not on:
+    def _schema_is_up(self) -> bool:
+        """To the code that serves: as it was before, or the restore came so far."""
+        web = self.fleet.with_role("web")[0]
+        try:
+            serves = ask(self.ssh, web, "status")["release"]
+            return not serves or not ask(self.ssh, web, "migrate", serves, "--pending")["pending"]
+        except Failed:
+            return False
+
+    def _maintenance_after(self, *, known: bool, was_on: bool) -> None:
+        """As it was before, if the service can work with the database that there is now."""
+        if not known:
+            say(
+                "maintenance stays on: the database may be another one by now, and its schema older"
+            )
+            say("than the code. `vps release` migrates it; look at it, then `vps maintenance off`")
+        elif not was_on:
             self.maintenance("off")
 
     def maintenance(self, what: str) -> int:

@@ -4,125 +4,89 @@ What happens on a server is its own program's (deploy/vps/host); here is only wh
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deploy.shell import Failed, say, step, uninterrupted
-from deploy.vps.failures import Lost
-from deploy.vps.servers import Fleet, Server
-from deploy.vps.ssh import Ssh, all_of, ask, follow, held
+from deploy.vps import balancer
+from deploy.vps.failures import also_failing
+from deploy.vps.servers import Server
+from deploy.vps.session import Session
+from deploy.vps.ssh import all_of, each
 
 LOOK_EVERY = 2.0  # seconds, at a canary
 
 
-@dataclass(frozen=True)
-class Session:
-    """The servers, their locks in our hands."""
-
-    fleet: Fleet
-    ssh: Ssh
-    tokens: dict[str, str]
-    who: str
-
-    @property
-    def running(self) -> tuple[Server, ...]:
-        return tuple(each for each in running(self.fleet) if each.name in self.tokens)
-
-    def status(self, server: Server) -> Any:
-        return ask(self.ssh, server, "status")
-
-    def ask(self, server: Server, *words: str) -> Any:
-        return ask(self.ssh, server, *words, *self._passes(server))
-
-    def follow(self, server: Server, *words: str, given: str | None = None) -> None:
-        prefix = f"  {server.name}: "
-        follow(self.ssh, server, *words, *self._passes(server), prefix=prefix, given=given)
-
-    def _passes(self, server: Server) -> tuple[str, ...]:
-        return ("--token", self.tokens[server.name], "--who", self.who)
-
-
-@contextmanager
-def session(
-    fleet: Fleet, ssh: Ssh, who: str, why: str, *, without_lost: bool = False
-) -> Iterator[Session]:
-    """All servers, locked until the end; `without_lost` leaves out those that cannot be reached,
-    if others can. Raises Failed, with who has one of them."""
-    lost: list[Lost] = []
-    with ExitStack() as stack:
-        tokens = {}
-        for server in fleet.servers:
-            try:
-                tokens[server.name] = stack.enter_context(held(ssh, server, why))
-            except Lost as failure:
-                lost.append(failure)
-        if lost and (not without_lost or not tokens):
-            raise Failed("\n".join(map(str, lost)))
-        for each in lost:
-            say(f"  left out: {each}")
-        yield Session(fleet, ssh, tokens, who)
-
-
-def running(fleet: Fleet) -> tuple[Server, ...]:
-    """The servers that run the service's code, those with web first."""
-    webs = fleet.with_role("web")
-    return (*webs, *(each for each in fleet.with_role("worker") if each not in webs))
-
-
 def release(session: Session, commit: str, at: str, canary: float) -> None:
-    """Have a commit serve everywhere. Raises Failed when it serves nowhere."""
+    """Have a commit serve everywhere. Raises Failed; nothing of it serves then, unless it says
+    so."""
     start, servers = time.monotonic(), session.running
-    _all_are_in(session)
-    step(f"prepare on {_names(servers)}")
-    found = all_of(
-        servers, lambda each: str(session.ask(each, "prepare", commit, "--at", at)["release"])
-    )
-    (name,) = set(found.values())
+    balancer.all_are_in(session)
+    name = f"{at}-{commit[:12]}"
     try:
+        step(f"prepare on {_names(servers)}")
+        found = all_of(servers, lambda one: session.ask(one, "prepare", commit, "--at", at))
+        (name,) = {str(one["release"]) for one in found.values()}
         _migrate(session, servers[0], name)
         _roll(
             session,
-            lambda each: _take(session, each, name),
+            lambda one: _take(session, one, name),
             canary=canary,
             last=lambda: _smoke(session, name),
         )
     except (Failed, KeyboardInterrupt):
         with uninterrupted():
-            _quietly(servers, lambda each: session.ask(each, "discard", name))
+            _discard(session.going_back(), name)
         raise
-    step("old releases")
-    all_of(servers, lambda each: session.ask(each, "settle", name))
+    _settle(session, name)
     say(f"{name} serves on {_names(servers)}, after {time.monotonic() - start:.1f} s")
 
 
 def rollback(session: Session, name: str | None) -> None:
-    """Have the release before serve everywhere, or one that is named."""
-    start, servers = time.monotonic(), session.running
-    wanted = name or _before(session, servers[0])
-    _roll(session, lambda each: session.follow(each, "rollback", wanted))
-    say(f"{wanted} serves on {_names(servers)}, after {time.monotonic() - start:.1f} s")
+    """Have the release before serve everywhere, or one that is named. Who lacks it, as a new
+    machine does, keeps nobody from going back."""
+    start, found = time.monotonic(), _statuses(session)
+    wanted = name or _before(found)
+    # One that was named may have been gone back from: no history has it, and it may be there.
+    able = [one for one in found if wanted in found[one]["history"]] or list(found)
+    _roll(session, lambda one: session.follow(one, "rollback", wanted), servers=able)
+    say(f"{wanted} serves on {_names(able)}, after {time.monotonic() - start:.1f} s")
+    for one in (one for one in found if one not in able):
+        _leave(session, one, found[one]["release"], f"it does not have {wanted}")
 
 
 def change(session: Session, words: tuple[str, ...], given: str) -> None:
     """A change that is like a release (env set), on one server after the other."""
-    _all_are_in(session)
-    _roll(session, lambda each: session.follow(each, *words, given=given))
+    balancer.all_are_in(session)
+    _roll(session, lambda one: session.follow(one, *words, given=given))
 
 
-def _before(session: Session, server: Server) -> str:
-    """The release that served before: the first server's word is for all. Raises Failed."""
-    found = session.status(server)
-    names = [each for each in found["history"] if each != found["release"]]
-    if found["release"] in found["history"]:
-        names = found["history"][: found["history"].index(found["release"])]
-    if not names:
-        raise Failed(
-            f"{server.name}: there is nothing to go back to: no release is kept that served before."
-            " Any commit comes back by a release of it"
-        )
-    return str(names[-1])
+def _statuses(session: Session) -> dict[Server, Any]:
+    """Of those that answer: the rest keeps nobody from going back. Raises Failed if none does."""
+    said = each(session.running, session.status)
+    for one in said.values():
+        if isinstance(one, Failed):
+            say(f"  left out: {one}")
+    found = {one: said[one.name] for one in session.running}
+    found = {one: status for one, status in found.items() if not isinstance(status, Failed)}
+    if not found:
+        raise Failed("none of the servers answers: `vps status` says more")
+    return found
+
+
+def _before(found: Mapping[Server, Any]) -> str:
+    """The release that served before: the word of the first server that has one is for all.
+    Raises Failed."""
+    for status in found.values():
+        names = [name for name in status["history"] if name != status["release"]]
+        if status["release"] in status["history"]:
+            names = status["history"][: status["history"].index(status["release"])]
+        if names:
+            return str(names[-1])
+    raise Failed(
+        f"there is nothing to go back to: no release is kept on {_names(list(found))} that served"
+        " before. Any commit comes back by a release of it"
+    )
 
 
 def _migrate(session: Session, server: Server, name: str) -> None:
@@ -157,58 +121,51 @@ def _roll(
     session: Session,
     do: Callable[[Server], None],
     *,
+    servers: Sequence[Server] | None = None,
     canary: float = 0,
     last: Callable[[], None] = lambda: None,
 ) -> None:
-    """One server after the other, and `last` when all are done. What was changed goes back if
-    anything fails, the one that failed too. Raises Failed."""
+    """One server after the other, all unless given, and `last` when all are done. What was changed
+    goes back if anything fails, the one that failed too. Raises Failed."""
     begun: dict[Server, str | None] = {}  # with the release that served there
     try:
-        for server in session.running:
-            begun[server] = session.status(server)["release"]
+        for server in session.running if servers is None else servers:
+            was = session.status(server)
+            begun[server] = was["release"]
             step(server.name)
-            with _out(session, server):
+            with balancer.out(session, server, new=not was["history"]):
                 do(server)
             if canary and len(begun) == 1:
                 _watch(session, server, canary)
         last()
     except (Failed, KeyboardInterrupt):
         with uninterrupted():
-            _go_back(session, begun)
+            for server, name in reversed(begun.items()):
+                with also_failing():
+                    _go_back(session.going_back(), server, name)
         raise
 
 
-def _go_back(session: Session, begun: dict[Server, str | None]) -> None:
-    """To what served before, where it does not. It must not hide why."""
-    for server, name in reversed(begun.items()):
-        try:
-            if name is None or session.status(server)["release"] == name:
-                continue
-            step(f"{server.name}: back to {name}")
-            with _out(session, server):
-                session.follow(server, "rollback", name)
-        except Failed as failure:
-            say(f"  also failed: {failure}")
+def _go_back(session: Session, server: Server, name: str | None) -> None:
+    """To what served before, if that does not serve now."""
+    now = session.status(server)["release"]
+    if now == name:
+        return
+    if name is None:
+        _leave(session, server, now, "nothing served there before")
+        return
+    step(f"{server.name}: back to {name}")
+    with balancer.out(session, server, new=False):
+        session.follow(server, "rollback", name)
 
 
-@contextmanager
-def _out(session: Session, server: Server) -> Iterator[None]:
-    """Without requests from the balancer; it gets them again whatever comes of it, since a server
-    whose release fails goes on with the one before. The only one stays in, as does one out that
-    somebody took out: two colours are enough."""
-    balancer = session.fleet.balancer
-    if balancer is None or not server.has("web") or len(session.fleet.with_role("web")) < 2:
-        yield
-        return
-    if server.name in session.ask(balancer, "balance", "status")["out"]:
-        yield
-        return
-    session.ask(balancer, "balance", "out", server.name)
-    try:
-        yield
-    finally:
-        with uninterrupted():
-            session.ask(balancer, "balance", "in", server.name)
+def _leave(session: Session, server: Server, serves: str | None, why: str) -> None:
+    """One that cannot go back: as it is, and without requests if others are there for them."""
+    left_out = balancer.leave_out(session, server)
+    requests = ", and gets no requests" if left_out else ""
+    say(f"  {server.name}: goes on with {serves or 'no release'}, since {why}{requests}")
+    if left_out and serves:
+        say(f"  `vps balance in {server.name}` and a release end that")
 
 
 def _watch(session: Session, server: Server, seconds: float) -> None:
@@ -221,27 +178,22 @@ def _watch(session: Session, server: Server, seconds: float) -> None:
         time.sleep(LOOK_EVERY)
 
 
-def _all_are_in(session: Session) -> None:
-    """Two that are out at once would be too few."""
-    balancer, webs = session.fleet.balancer, session.fleet.with_role("web")
-    if balancer is None:
-        return
-    said = session.ask(balancer, "balance", "status")["out"]
-    if out := [each.name for each in webs if each.name in said]:
+def _settle(session: Session, name: str) -> None:
+    step("old releases")
+    try:
+        all_of(session.running, lambda one: session.ask(one, "settle", name))
+    except Failed as failure:
         raise Failed(
-            f"{', '.join(out)}: out of the balancer, by hand or by a release that was killed."
-            f" Bring it back (`vps balance in {out[0]}`), or take it from servers.toml (and"
-            " `vps provision`)"
-        )
+            f"{failure}\n{name} serves on {_names(session.running)} all the same. The next release"
+            " ends and removes the old ones"
+        ) from None
 
 
-def _quietly(servers: tuple[Server, ...], do: Callable[[Server], Any]) -> None:
-    for server in servers:
-        try:
-            do(server)
-        except Failed as failure:
-            say(f"  also failed: {failure}")
+def _discard(session: Session, name: str) -> None:
+    for server in session.running:
+        with also_failing():
+            session.ask(server, "discard", name)
 
 
-def _names(servers: tuple[Server, ...]) -> str:
-    return ", ".join(each.name for each in servers)
+def _names(servers: Sequence[Server]) -> str:
+    return ", ".join(one.name for one in servers)

@@ -15,7 +15,7 @@ from pathlib import Path
 from shlex import join
 from typing import Any, TypeVar
 
-from deploy.shell import Failed, say
+from deploy.shell import Failed, say, stop_if_interrupted
 from deploy.vps.failures import OPERATOR, failure
 from deploy.vps.servers import Server
 
@@ -27,6 +27,18 @@ REPOSITORY = "/srv/slipway/repository.git"
 Given = TypeVar("Given")
 
 
+def _options(*given: str) -> list[str]:
+    return [word for each in given for word in ("-o", each)]
+
+
+OPTIONS = _options(
+    "BatchMode=yes",
+    f"ConnectTimeout={CONNECT_WITHIN}",
+    f"ServerAliveInterval={GONE_AFTER // 2}",
+    "ServerAliveCountMax=2",
+)
+
+
 @dataclass(frozen=True)
 class Ssh:
     """How this machine reaches servers."""
@@ -36,24 +48,19 @@ class Ssh:
 
     def words(self, server: Server, *, user: str = OPERATOR, more: Sequence[str] = ()) -> list[str]:
         """`ssh … user@address`, for a remote command to follow."""
-        options = [
-            "BatchMode=yes",
-            f"ConnectTimeout={CONNECT_WITHIN}",
-            f"ServerAliveInterval={GONE_AFTER // 2}",
-            "ServerAliveCountMax=2",
-        ]
+        shared: list[str] = []
         if self.control:
             path = f"{self.control}/%C"
-            options += ["ControlMaster=auto", f"ControlPath={path}", "ControlPersist=60"]
-        found = [*self._program(), *(word for each in options for word in ("-o", each))]
-        return [*found, "-p", str(server.port), *more, f"{user}@{server.address}"]
+            shared = _options("ControlMaster=auto", f"ControlPath={path}", "ControlPersist=60")
+        where = ["-p", str(server.port), *more, f"{user}@{server.address}"]
+        return [*self._program(), *shared, *where]
 
     def git(self) -> str:
         """What git is to call for a server (GIT_SSH_COMMAND)."""
-        return join([*self._program(), "-o", "BatchMode=yes"])
+        return join(self._program())
 
     def _program(self) -> list[str]:
-        return ["ssh", "-F", str(self.config)] if self.config else ["ssh"]
+        return [*(["ssh", "-F", str(self.config)] if self.config else ["ssh"]), *OPTIONS]
 
 
 @contextmanager
@@ -91,6 +98,7 @@ def ask(ssh: Ssh, server: Server, *words: str, given: str = "") -> Any:
 
 def _begun(command: Sequence[str]) -> "subprocess.Popen[str]":
     """A call that is talked with; Ctrl-C is for us, who tell the server."""
+    stop_if_interrupted()
     return subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.PIPE,
@@ -125,7 +133,8 @@ def follow(
             interrupted = False
         except KeyboardInterrupt:
             interrupted = True
-            say(f"… {server.name} is told to stop, and comes to an end (again: is left to itself)")
+            told = "" if given else "is told to stop, and "
+            say(f"… {server.name} {told}comes to an end (again: is left to itself)")
             running.stdin.close()
             _pass_on(running.stdout, prefix)
         reader.join()
@@ -171,8 +180,13 @@ def each(servers: Sequence[Server], do: Callable[[Server], Given]) -> dict[str, 
         except Failed as error:
             return error
 
+    names = [server.name for server in servers]
     with ThreadPoolExecutor(max(1, len(servers))) as pool:
-        return dict(zip((s.name for s in servers), pool.map(one, servers), strict=True))
+        try:
+            return dict(zip(names, pool.map(one, servers), strict=True))
+        except KeyboardInterrupt:
+            say(f"… {', '.join(names)} come to an end first")
+            raise
 
 
 def all_of(servers: Sequence[Server], do: Callable[[Server], Given]) -> dict[str, Given]:
@@ -206,6 +220,7 @@ def _run(
     ssh: Ssh, server: Server, words: Sequence[str], given: str, timeout: float | None
 ) -> "subprocess.CompletedProcess[str]":
     command = [*ssh.words(server), join([ENTRY, *words])]
+    stop_if_interrupted()
     try:
         return subprocess.run(  # noqa: S603
             command,

@@ -1,7 +1,7 @@
 """What servers said, as tables for people and as JSON for machines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from deploy.shell import Failed, say
@@ -9,7 +9,11 @@ from deploy.vps.servers import Fleet
 
 LEAST_DISK = 0.1  # of it, that is to be free
 LEAST_DAYS = 14  # of a certificate; certbot renews when 30 are left
-HEAD = "server", "roles", "release", "commit", "since", "health", "queue", "disk", "certificate"
+OLDEST_BACKUP = 26 * 3600  # seconds: one is made each night
+HEAD = (
+    *("server", "roles", "release", "commit", "since", "health", "queue", "disk"),
+    *("back-up", "certificate"),
+)
 
 
 def show(fleet: Fleet, found: Mapping[str, Any], *, as_json: bool) -> int:
@@ -26,7 +30,10 @@ def show(fleet: Fleet, found: Mapping[str, Any], *, as_json: bool) -> int:
             lines = [str(one)] if _failed(one) else [f"{name}: {each}" for each in _said(one)]
             for line in lines:
                 say(line)
-    return int(any(_failed(one) or problems(one) for one in found.values()))
+        for line in differences(found):
+            say(line)
+    ill = any(_failed(one) or problems(one) for one in found.values())
+    return int(ill or bool(differences(found)))
 
 
 def _said(one: Mapping[str, Any]) -> list[str]:
@@ -39,7 +46,7 @@ def _failed(one: object) -> bool:
 
 def _row(name: str, roles: str, one: Any) -> Sequence[str]:
     if _failed(one):
-        return name, roles, "?", "?", "?", "unreachable", "?", "?", "?"
+        return name, roles, "?", "?", "?", "unreachable", *"????"
     disk = one["disk"]
     return (
         name,
@@ -50,27 +57,56 @@ def _row(name: str, roles: str, one: Any) -> Sequence[str]:
         one["health"] or "-",
         "-" if one["queue"] is None else str(one["queue"]),
         f"{100 * disk['free'] / disk['total']:.0f} % free",
+        _ago(one.get("backup_age")),
         "-" if one["certificate_days"] is None else f"{one['certificate_days']} days",
     )
 
 
 def problems(one: Mapping[str, Any]) -> list[str]:
-    """What somebody has to do something about."""
+    """What somebody has to do something about. What only newer programs on servers say is there
+    or not."""
     found = []
     if one["health"] not in (None, "healthy"):
         found.append(f"is {one['health']}: GET /health says of what")
-    if one["release"]:
-        web = f"web@{one['colour']}"
-        found += [
-            f"{unit} is {state}: vps logs"
-            for unit, state in one["units"].items()
-            if state != "active" and (unit == web or not unit.startswith("web@"))
-        ]
+    if one["release"] is None and {"web", "worker"}.intersection(one["roles"]):
+        found.append("has no release yet: vps release")
+    found += [f"{unit} is {state}: vps logs" for unit, state in _wrong_units(one)]
     if one["disk"]["free"] < LEAST_DISK * one["disk"]["total"]:
         found.append(f"has {one['disk']['free'] >> 20} MiB of disk left")
+    if (age := one.get("backup_age") or 0) > OLDEST_BACKUP:
+        found.append(f"its last back-up was made {_ago(age)}: vps logs backup")
     if (days := one["certificate_days"]) is not None and days < LEAST_DAYS:
         found.append(f"its certificate ends in {days} days")
+    if days is None and one.get("certificate_wanted"):
+        found.append("shows no certificate on port 443: vps logs nginx")
+    if one["out"]:
+        found.append(f"the balancer gives no requests to {', '.join(one['out'])}: vps balance in")
     return found
+
+
+def _wrong_units(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    web = f"web@{one['colour']}"
+    for unit, state in one["units"].items():
+        if unit.startswith("web@"):  # of two colours, one serves
+            wanted = unit == web and bool(one["release"])
+        elif unit == "backup":  # it runs at night
+            wanted = state == "failed"
+        else:
+            wanted = bool(one["release"]) or unit not in ("worker", "scheduler")
+        if wanted and state != "active":
+            yield unit, state
+
+
+def differences(found: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the servers together."""
+    commits = {
+        name: one["commit"][:12]
+        for name, one in found.items()
+        if not _failed(one) and one["commit"]
+    }
+    if len(set(commits.values())) < 2:
+        return []
+    return [f"servers differ in their commits: {', '.join(map(' '.join, commits.items()))}"]
 
 
 def notes(one: Mapping[str, Any]) -> list[str]:
@@ -78,8 +114,6 @@ def notes(one: Mapping[str, Any]) -> list[str]:
     found = []
     if one["maintenance"]:
         found.append("maintenance is on: everybody gets a 503")
-    if one["out"]:
-        found.append(f"the balancer gives no requests to {', '.join(one['out'])}")
     if lock := one["locked"]:
         found.append(f"releases are locked by {lock['who']} at {lock['since']}: {lock['why']}")
     if one["running"]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.__main__ import main
 from service.settings import ROOT
 
 PROGRAM = """\
@@ -26,7 +27,8 @@ if verb[0] == "hold" and name in (here / "lost").read_text().split():
     print("ssh: connect to host: Connection timed out", file=sys.stderr)
     sys.exit(255)
 if verb[0] == "hold":
-    print("held a-token", flush=True)
+    held = [v for _, v, _ in map(json.loads, open(here / "log")) if v[0] == "hold"]
+    print("held token-%d" % len(held), flush=True)
     sys.stdin.read()
     sys.exit(0)
 from deploy.vps.host.cli import parser
@@ -87,15 +89,15 @@ class Servers:
         """What each server was asked for, in order, without tokens and who."""
         return [
             f"{name}: {' '.join(_plain(words))}"
-            for name, words, _ in self._log()
+            for name, words, _ in self.log()
             if words[0] not in leave_out
         ]
 
     def given(self, verb: str) -> dict[str, str]:
         """What each server had on its standard input."""
-        return {name: text for name, words, text in self._log() if words[0] == verb}
+        return {name: text for name, words, text in self.log() if words[0] == verb}
 
-    def _log(self) -> list[tuple[str, list[str], str]]:
+    def log(self) -> list[tuple[str, list[str], str]]:
         return [tuple(json.loads(line)) for line in (self.folder / "log").read_text().splitlines()]
 
     def _write(self) -> None:
@@ -113,6 +115,7 @@ def _plain(words: list[str]) -> list[str]:
 
 
 HEALTHY: Mapping[str, Any] = {
+    "roles": ["web", "worker"],
     "release": "20261126T120000Z-0123456789ab",
     "colour": "green",
     "commit": "0123456789abcdef0123456789abcdef01234567",
@@ -121,6 +124,7 @@ HEALTHY: Mapping[str, Any] = {
     "units": {"web@blue": "inactive", "web@green": "active", "worker": "active"},
     "queue": 3,
     "disk": {"free": 6 << 30, "total": 10 << 30},
+    "backup_age": 18000,
     "certificate_days": 60,
     "maintenance": False,
     "out": [],
@@ -128,3 +132,25 @@ HEALTHY: Mapping[str, Any] = {
     "running": None,
     "history": ["20261126T110000Z-000000000001", "20261126T120000Z-0123456789ab"],
 }
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI0000000000000000000000000000000000000000000 you"
+HEAD = f'domain = "api.example.com"\ntls = "none"\nkeys = ["{KEY}"]\nrepository = "/srv/code.git"\n'
+ONE = HEAD + '[servers.one]\naddress = "one"\nroles = ["web", "worker", "database", "redis"]\n'
+THREE = HEAD + "".join(
+    f'[servers.{name}]\naddress = "{name}"\nprivate = "10.0.0.{number}"\nroles = {roles}\n'
+    for number, (name, roles) in enumerate(
+        {
+            "front": '["balancer", "database", "redis"]',
+            "web1": '["web", "worker"]',
+            "web2": '["web", "worker"]',
+        }.items()
+    )
+)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+RELEASE = HEALTHY["release"]
+NEW = "20261126T130000Z-0123456789ab"
+
+
+def vps(folder: Path, text: str, *words: str) -> int:
+    (folder / "servers.toml").write_text(text)
+    return main(["vps", "--servers", str(folder / "servers.toml"), *words])

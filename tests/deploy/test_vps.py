@@ -1,8 +1,5 @@
 """`python -m deploy vps`: which server is asked for what, when, and what if one fails."""
 
-import json
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,52 +8,7 @@ from deploy.__main__ import main
 from deploy.vps.failures import MEANINGS, failure
 from deploy.vps.servers import Server
 from deploy.vps.ssh import Ssh
-from tests.deploy.standin import HEALTHY, Servers
-
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI0000000000000000000000000000000000000000000 you"
-HEAD = f'domain = "api.example.com"\ntls = "none"\nkeys = ["{KEY}"]\nrepository = "/srv/code.git"\n'
-ONE = HEAD + '[servers.one]\naddress = "one"\nroles = ["web", "worker", "database", "redis"]\n'
-THREE = HEAD + "".join(
-    f'[servers.{name}]\naddress = "{name}"\nprivate = "10.0.0.{number}"\nroles = {roles}\n'
-    for number, (name, roles) in enumerate(
-        {
-            "front": '["balancer", "database", "redis"]',
-            "web1": '["web", "worker"]',
-            "web2": '["web", "worker"]',
-        }.items()
-    )
-)
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-RELEASE = HEALTHY["release"]
-
-
-@pytest.fixture
-def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servers:
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    found = Servers(tmp_path, sys.executable)
-    found.answer("*", "resolve", out={"commit": COMMIT})
-    found.answer("*", "prepare", out={"release": NEW})
-    found.answer("*", "status", out=HEALTHY)
-    found.answer("*", "balance", out={"out": []})
-    found.answer("*", "migrate", out={"pending": []})
-    for verb in (
-        "turn",
-        "workers",
-        "smoke",
-        "settle",
-        "discard",
-        "rollback",
-        "env",
-        "backup",
-        "release",
-    ):
-        found.answer("*", verb, out={"result": "ok"})
-    return found
-
-
-def vps(folder: Path, text: str, *words: str) -> int:
-    (folder / "servers.toml").write_text(text)
-    return main(["vps", "--servers", str(folder / "servers.toml"), *words])
+from tests.deploy.standin import COMMIT, HEALTHY, NEW, ONE, RELEASE, THREE, Servers, vps
 
 
 def test_one_server_does_all_by_itself(servers: Servers, tmp_path: Path) -> None:
@@ -64,7 +16,6 @@ def test_one_server_does_all_by_itself(servers: Servers, tmp_path: Path) -> None
     assert servers.asked() == ["one: resolve main", f"one: release {COMMIT}"]
 
 
-NEW = "20261126T130000Z-0123456789ab"
 TURNED = [
     "front: balance status",
     "front: balance out {0}",
@@ -232,34 +183,6 @@ def test_what_only_looks_is_not_attended(servers: Servers, tmp_path: Path) -> No
     assert servers.asked() == ["front: backups"]
 
 
-def test_a_restore_migrates_and_leaves_maintenance_as_it_was(
-    servers: Servers, tmp_path: Path
-) -> None:
-    servers.answer("front", "maintenance", out={"maintenance": False})
-    servers.answer("front", "restore", out="done\n")
-    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 0
-    assert servers.asked() == [
-        "front: maintenance status",
-        "front: maintenance on",
-        "front: restore latest --yes",
-        f"web1: migrate {RELEASE} --no-backup",
-        "front: maintenance off",
-    ]
-
-
-def test_maintenance_stays_on_if_it_was_or_if_nobody_knows_what_happened(
-    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    servers.answer("front", "maintenance", out={"maintenance": True})
-    servers.answer("front", "restore", out="done\n")
-    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 0
-    servers.answer("front", "maintenance", out={"maintenance": False})
-    servers.answer("front", "restore", code=255, err="Connection reset\n")
-    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 1
-    assert "front: maintenance off" not in servers.asked()
-    assert "maintenance stays on" in capsys.readouterr().out
-
-
 def test_values_are_in_no_process_list(servers: Servers, tmp_path: Path) -> None:
     assert vps(tmp_path, THREE, "env", "set", "SENTRY_DSN=secret", "LOG_LEVEL=INFO") == 0
     assert not [line for line in servers.asked() if "secret" in line]
@@ -272,58 +195,6 @@ def test_values_are_in_no_process_list(servers: Servers, tmp_path: Path) -> None
 def test_a_variable_that_is_none_is_refused(servers: Servers, tmp_path: Path, pair: str) -> None:
     assert vps(tmp_path, ONE, "env", "set", pair) == 1
     assert servers.asked() == []
-
-
-BAD = {
-    "health": "degraded",
-    "units": {"web@blue": "inactive", "web@green": "active", "worker": "failed"},
-    "disk": {"free": 512 << 20, "total": 10 << 30},
-    "certificate_days": 3,
-    "maintenance": True,
-    "out": ["web1"],
-    "locked": {"who": "alice", "since": "12:00", "why": "moving"},
-    "running": "release by bob runs since 12:00",
-}
-
-
-def test_status_is_a_table(
-    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    servers.answer("web2", "status", out={**HEALTHY, **BAD})
-    servers.answer("front", "status", code=255, err="ssh: connect: Connection refused\n")
-    assert vps(tmp_path, THREE, "status") == 1
-    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
-    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
-    assert cells[1] == ["front", "balancer+database+redis", *["?"] * 3, "unreachable", *["?"] * 3]
-    assert cells[2] == [
-        "web1",
-        "web+worker",
-        f"{RELEASE} green",
-        "0123456789ab",
-        "2 h ago",
-        "healthy",
-        "3",
-        "60 % free",
-        "60 days",
-    ]
-    assert cells[4:] == [
-        ["front: front is there, but nothing listens on its port 22: is it SSH's?"],
-        ["web2: is degraded: GET /health says of what"],
-        ["web2: worker is failed: vps logs"],
-        ["web2: has 512 MiB of disk left"],
-        ["web2: its certificate ends in 3 days"],
-        ["web2: maintenance is on: everybody gets a 503"],
-        ["web2: the balancer gives no requests to web1"],
-        ["web2: releases are locked by alice at 12:00: moving"],
-        ["web2: release by bob runs since 12:00"],
-    ]
-
-
-def test_status_for_machines(
-    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert vps(tmp_path, ONE, "status", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"one": HEALTHY}
 
 
 def test_variables_that_differ_are_said_with_their_server(

@@ -2,6 +2,7 @@
 
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 from socket import create_server
 from threading import Thread
@@ -10,6 +11,7 @@ import pytest
 
 from deploy.vps.host import entry, releases, status
 from deploy.vps.host.layout import Layout
+from service.settings import ROOT
 from tests.deploy.vps_host import make_host, unpacked
 
 DOMAIN = "api.example.com"
@@ -56,6 +58,14 @@ def test_a_release_without_the_program_is_served_by_what_serves(tmp_path: Path) 
     folder = unpacked(host, 2)
     assert releases.NAME.fullmatch(folder.name)
     assert entry.step_of(host.layout, ["turn", folder.name]) is None
+
+
+@pytest.mark.parametrize("verb", ["release", "prepare"])
+def test_who_asks_what_a_verb_takes_is_told_all_of_it(verb: str) -> None:
+    command = [sys.executable, "-m", "deploy.vps.host.entry", verb, "--help"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    assert f"usage: slipway {verb} " in said
+    assert "--attended" in said
 
 
 def test_the_certificate_is_asked_for_by_the_domain_and_may_be_self_signed(tmp_path: Path) -> None:

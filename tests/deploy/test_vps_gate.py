@@ -29,8 +29,11 @@ OLD, NEW, NONE = "a" * 40, "b" * 40, "0" * 40
         ("slipway rollback", [PROGRAM, "rollback"]),
         ("slipway resolve main --json", [PROGRAM, "resolve", "main", "--json"]),
         (
-            "slipway backup --reason migrate --token 1 --who 'a b' --json",
-            [PROGRAM, "backup", "--reason", "migrate", "--token", "1", "--who", "a b", "--json"],
+            "slipway backup --reason migrate --token 1 --who 'a b' --attended --json",
+            [
+                *(PROGRAM, "backup", "--reason", "migrate", "--token", "1", "--who", "a b"),
+                *("--attended", "--json"),
+            ],
         ),
         # No shell reads this: it is the name of a commit that there is not.
         ("slipway release 'main; id'", [PROGRAM, "release", "main; id"]),

@@ -27,7 +27,8 @@ from deploy.vps.host import (
 from deploy.vps.host.layout import Host, Layout
 
 OURS = Path(__file__).resolve().parents[3]
-OBTAIN = ("release", "prepare", "receive", "resolve")
+OBTAIN = frozenset(("release", "prepare", "receive", "resolve"))
+HELP = frozenset(("-h", "--help"))
 STEPS = ("migrate", "turn", "workers", "smoke", "settle")
 
 
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     os.umask(0o022)
     found = Layout()
     try:
-        if not arguments or arguments[0] not in OBTAIN:
+        # Who asks what a verb takes is answered by the program that knows all of it.
+        if not OBTAIN.intersection(arguments[:1]) or HELP.intersection(arguments):
             become(_code(found, arguments), list(arguments))
         host = Host(layout.read_server(found.settings), found)
         obtained = obtain(host, arguments[0], arguments[1:])

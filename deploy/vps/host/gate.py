@@ -11,6 +11,7 @@ VERBS = (
 )
 BACKUP = ["backup", "--reason", "migrate"]  # before a migration; and with these two, of the caller
 OF_CALLER = ("--token", "--who")
+FLAGS = ("--json", "--attended")
 
 
 def allowed(asked: str | None, found: Layout) -> list[str]:
@@ -34,7 +35,7 @@ def allowed(asked: str | None, found: Layout) -> list[str]:
 def _is_verb(words: list[str]) -> bool:
     if words[:3] != BACKUP:
         return bool(words) and words[0] in VERBS
-    rest = [word for word in words[3:] if word != "--json"]
+    rest = [word for word in words[3:] if word not in FLAGS]
     return len(rest) % 2 == 0 and all(name in OF_CALLER for name in rest[::2])
 
 

@@ -15,6 +15,14 @@ from deploy.vps.host.layout import COLOURS, PORTS, Host
 
 ASK_WITHIN = 2  # seconds
 _QUEUE = "SELECT count(*) FROM jobs WHERE status IN ('queued', 'retrying')"
+_UNITS = {
+    "web": [*map(units.web, COLOURS), "nginx.service"],
+    "balancer": ["nginx.service"],
+    "worker": [*units.WORKERS],
+    # Its own unit has its version in its name; systemd takes a pattern.
+    "database": ["postgresql@*.service", "slipway-backup.service", "slipway-backup.timer"],
+    "redis": ["redis-server.service"],
+}
 _EXPIRY = ["openssl", "x509", "-noout", "-enddate"]
 
 
@@ -36,12 +44,14 @@ def status(host: Host) -> dict[str, Any]:
         "queue": _queue(host) if host.server.has("worker") and serves else None,
         "disk": {"free": usage.free, "total": usage.total},
         "certificate_days": _certificate_days(host),
+        "certificate_wanted": _shows_certificate(host),
         "maintenance": edge.maintenance(found),
         "out": edge.out(found),
         "locked": lock.locked(found),
         "running": lock.running(found),
         "history": releases.history(found),
         "backup": kept[-1].name if kept else None,
+        "backup_age": round(time.time() - kept[-1].at.timestamp()) if kept else None,
         "last": _last(host),
     }
 
@@ -52,10 +62,12 @@ def _health(host: Host, colour: str) -> str:
 
 
 def _units(host: Host) -> dict[str, str]:
-    names = [units.web(colour) for colour in COLOURS] if host.server.has("web") else []
-    names += units.WORKERS if host.server.has("worker") else []
+    names = [name for role, names in _UNITS.items() if host.server.has(role) for name in names]
     return {
-        name.removeprefix("slipway-").removesuffix(".service"): _state(host, name) for name in names
+        name.removeprefix("slipway-").removesuffix(".service").removesuffix("@*"): _state(
+            host, name
+        )
+        for name in names
     }
 
 
@@ -76,16 +88,21 @@ def _queue(host: Host) -> int | None:
 
 
 def _certificate_days(host: Host) -> int | None:
-    """Until it ends, as nginx shows it: its file is root's."""
-    server = host.server
-    faces = server.has("balancer") or (server.has("web") and not server.behind_balancer)
-    if server.tls == "none" or not faces:
+    """Until it ends, as nginx shows it: its file is root's. None too if nginx shows none."""
+    if not _shows_certificate(host):
         return None
     with suppress(OSError, ValueError, Failed):
-        shown = certificate(server.domain)
+        shown = certificate(host.server.domain)
         ends = host.runner.run(_EXPIRY, given=shown.encode()).strip().removeprefix("notAfter=")
         return int((ssl.cert_time_to_seconds(ends) - time.time()) // 86400)
     return None
+
+
+def _shows_certificate(host: Host) -> bool:
+    """Whether it is to show users one."""
+    server = host.server
+    faces = server.has("balancer") or (server.has("web") and not server.behind_balancer)
+    return server.tls != "none" and faces
 
 
 def certificate(domain: str, port: int = 443) -> str:

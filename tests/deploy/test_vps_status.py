@@ -1,0 +1,118 @@
+"""`vps status`: what is shown of each server, and what is a problem."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.vps import table
+from deploy.vps.host import status
+from tests.deploy.standin import HEALTHY, ONE, RELEASE, THREE, Servers, vps
+from tests.deploy.test_vps_backups import add
+from tests.deploy.vps_host import make_host, make_served
+
+BAD = {
+    "health": "degraded",
+    "units": {"web@blue": "inactive", "web@green": "active", "worker": "failed"},
+    "disk": {"free": 512 << 20, "total": 10 << 30},
+    "backup_age": 3 * 86400,
+    "certificate_days": 3,
+    "maintenance": True,
+    "out": ["web1"],
+    "locked": {"who": "alice", "since": "12:00", "why": "moving"},
+    "running": "release by bob runs since 12:00",
+}
+
+
+def test_status_is_a_table(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web2", "status", out={**HEALTHY, **BAD})
+    servers.answer("front", "status", code=255, err="ssh: connect: Connection refused\n")
+    assert vps(tmp_path, THREE, "status") == 1
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert cells[1] == ["front", "balancer+database+redis", *["?"] * 3, "unreachable", *["?"] * 4]
+    assert cells[2] == [
+        "web1",
+        "web+worker",
+        f"{RELEASE} green",
+        "0123456789ab",
+        "2 h ago",
+        "healthy",
+        "3",
+        "60 % free",
+        "5 h ago",
+        "60 days",
+    ]
+    assert cells[4:] == [
+        ["front: front is there, but nothing listens on its port 22: is it SSH's?"],
+        ["web2: is degraded: GET /health says of what"],
+        ["web2: worker is failed: vps logs"],
+        ["web2: has 512 MiB of disk left"],
+        ["web2: its last back-up was made 3 d ago: vps logs backup"],
+        ["web2: its certificate ends in 3 days"],
+        ["web2: the balancer gives no requests to web1: vps balance in"],
+        ["web2: maintenance is on: everybody gets a 503"],
+        ["web2: releases are locked by alice at 12:00: moving"],
+        ["web2: release by bob runs since 12:00"],
+    ]
+
+
+def test_status_for_machines(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert vps(tmp_path, ONE, "status", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"one": HEALTHY}
+
+
+NEVER: dict[str, Any] = {
+    "release": None,
+    "commit": None,
+    "age": None,
+    "health": None,
+    "history": [],
+    "units": {"web@blue": "inactive", "web@green": "inactive", "worker": "inactive"},
+}
+
+
+def test_a_server_without_a_release_is_a_problem(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web2", "status", out={**HEALTHY, **NEVER})
+    assert vps(tmp_path, THREE, "status") == 1
+    assert capsys.readouterr().out.splitlines()[4:] == ["web2: has no release yet: vps release"]
+
+
+def test_servers_that_serve_different_commits_are_a_problem(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web1", "status", out={**HEALTHY, "commit": "f" * 40})
+    assert vps(tmp_path, THREE, "status") == 1
+    said = "servers differ in their commits: front 0123456789ab, web1 ffffffffffff"
+    assert said in capsys.readouterr().out
+
+
+def test_all_that_a_server_is_for_has_to_run(tmp_path: Path) -> None:
+    """Nothing runs here, and nobody listens on 443."""
+    host, _ = make_host(tmp_path, roles=frozenset({"balancer", "database", "redis"}))
+    assert [said for said in table.problems(status.status(host)) if "disk" not in said] == [
+        "nginx is inactive: vps logs",
+        "postgresql is inactive: vps logs",
+        "backup.timer is inactive: vps logs",
+        "redis-server is inactive: vps logs",
+        "shows no certificate on port 443: vps logs nginx",
+    ]
+
+
+def test_a_nightly_back_up_that_failed_or_is_not_made_any_more_is_a_problem(
+    tmp_path: Path,
+) -> None:
+    host, _, _ = make_served(tmp_path)
+    add(host, 1)  # in January
+    (said,) = [each for each in table.problems(status.status(host)) if "back-up" in each]
+    assert said.startswith("its last back-up was made ")
+    units = {**HEALTHY["units"], "backup": "failed", "backup.timer": "active"}
+    assert table.problems({**HEALTHY, "units": units}) == ["backup is failed: vps logs"]
+    assert table.problems({**HEALTHY, "units": {**units, "backup": "activating"}}) == []
