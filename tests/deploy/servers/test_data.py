@@ -40,6 +40,31 @@ def test_a_restore_goes_back_to_the_back_up_and_keeps_what_was(one: Fleet) -> No
     kept = next(word for word in said.split() if word.startswith("slipway_replaced_"))
     query = ["runuser", "-u", "postgres", "--", "psql", "-Atc", "SELECT count(*) FROM users", kept]
     assert int(one.front.sh(" ".join(f"'{word}'" for word in query))) == before + 1
+    one.ok("restore", "latest", "--yes")  # for the second time: what was first is kept
+    assert int(one.front.sh(" ".join(f"'{word}'" for word in query))) == before + 1
+
+
+def test_a_restore_is_refused_before_the_disk_is_full(one: Fleet) -> None:
+    before = users(one)
+    one.ok("backup", "--reason", "room")
+    files = "/var/backups/slipway/*-room"
+    one.front.sh(f"""sed -i 's/"bytes": [0-9]*/"bytes": 99999999999999/' {files}.json""")
+    try:
+        ended = one.vps("restore", "latest", "--yes")
+        assert (ended.returncode, "MiB free" in ended.stderr) == (1, True)
+        assert users(one) == before
+    finally:
+        one.front.sh(f"rm {files}.*")
+
+
+def test_a_back_up_that_was_copied_by_halves_is_named(one: Fleet) -> None:
+    name = "20200101T000000Z-copied"
+    one.front.sh(f"touch /var/backups/slipway/{name}.dump")
+    try:
+        ended = one.vps("restore", name, "--yes")
+        assert (ended.returncode, f"{name}.json" in ended.stderr) == (1, True)
+    finally:
+        one.front.sh(f"rm /var/backups/slipway/{name}.dump")
 
 
 def test_a_back_up_that_is_damaged_is_found(one: Fleet) -> None:

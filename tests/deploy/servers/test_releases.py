@@ -153,6 +153,28 @@ def kill_at(fleet: Fleet, step: str, whom: str) -> None:
     until(lambda: fleet.status()["one"]["running"] is None, seconds=90)
 
 
+# Whether what is set then is what the next release has; None where it may be either.
+SET = {"start": False, "switch to": None, "replace": True, "smoke test with": True}
+
+
+@pytest.mark.parametrize("step", SET)
+def test_variables_of_a_killed_env_set_are_none_or_are_kept(fleet: Fleet, step: str) -> None:
+    variable = f"SENTRY_TRACES_SAMPLE_RATE=0.{len(step)}"
+    with fleet.load(f"env set that is killed at: {step}") as load:
+        with fleet.clone.begun(*fleet.words("env", "set", variable)) as running:
+            rest = wait_for_step(running, step)
+            fleet.front.sh("pkill -KILL -u deploy -f 'deploy.vps.host env set'")
+            rest.read()
+        until(lambda: fleet.status()["one"]["running"] is None, seconds=90)
+        fleet.clone.commit(f"after {step}")
+        fleet.ok("release")
+    assert_none_failed(load)
+    listed = variable in fleet.ok("env", "list").splitlines()
+    assert SET[step] in (None, listed)
+    fleet.ok("env", "unset", "SENTRY_TRACES_SAMPLE_RATE")
+    assert "is not set" in fleet.ok("env", "unset", "SENTRY_TRACES_SAMPLE_RATE")
+
+
 def test_ctrl_c_before_the_switch_leaves_the_old_one_serving(fleet: Fleet) -> None:
     before = fleet.serving()
     fleet.clone.commit("interrupted")

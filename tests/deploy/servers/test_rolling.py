@@ -192,6 +192,32 @@ def test_a_server_that_is_out_gets_no_requests_and_stops_a_release(three: Fleet)
         three.ok("balance", "in", "third")
 
 
+def test_the_last_that_answers_is_not_taken_out_to_go_back(three: Fleet) -> None:
+    """One is out, and of the two that are in, one has no web any more."""
+    three.clone.commit("to go back from")
+    three.ok("release")
+    three.ok("balance", "out", "third")
+    try:
+        second = three.servers[1]
+        colour = three.status()[second.name]["colour"]
+        second.sh(f"systemctl stop slipway-web@{colour}.socket slipway-web@{colour}.service")
+        three.ok("rollback")
+    finally:
+        three.ok("balance", "in", "third")
+    assert len(set(three.commits().values())) == 1
+    assert three.vps("status").returncode == 0
+
+
+def test_status_says_that_nginx_is_down(three: Fleet) -> None:
+    three.front.sh("systemctl stop nginx")
+    try:
+        ended = three.vps("status")
+        assert (ended.returncode, "nginx is inactive" in ended.stdout) == (1, True)
+    finally:
+        three.front.sh("systemctl start nginx")
+    assert three.vps("status").returncode == 0
+
+
 def test_a_push_to_one_of_several_is_refused_and_says_what_to_do(three: Fleet) -> None:
     url = f"deploy@{three.front.address}:/srv/slipway/repository.git"
     pushed = three.clone.git("push", url, "main", check=False, GIT_SSH_COMMAND=three.git_ssh)

@@ -60,6 +60,8 @@ def test_what_was_backed_up_is_there_after_the_database_was_dropped(spread: Flee
     spread.ok("backup", "--reason", "test")
     assert "can be restored" in spread.ok("restore-test")
     spread.database.sh("runuser -u postgres -- psql -qc 'DROP DATABASE slipway WITH (FORCE)'")
+    assert spread.vps("restore", "no-such", "--yes").returncode == 1
+    assert "off" in spread.ok("maintenance", "status")  # not closed for that
     spread.ok("restore", "latest", "--yes")
     until(lambda: spread.request("GET", "/health/ready").status == 200, seconds=30)
     assert (users(spread), spread.welcomed()) == rows
@@ -74,6 +76,7 @@ def test_a_server_more_is_asked_when_it_serves_and_not_when_it_has_gone(
     with Server("more", key) as more:
         spread.write_settings({**roles, more: ["web"]})
         spread.ok("provision")
+        assert "more: has no release yet" in spread.vps("status").stdout
         with spread.load("a server more, before it has a release and after") as load:
             load.wait_for_more(100)
             version = spread.clone.commit("on both")
