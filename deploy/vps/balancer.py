@@ -18,7 +18,7 @@ def out(session: Session, server: Server, *, new: bool) -> Iterator[None]:
     goes on with the one before: `new` is one that has none. Who is out already stays so, unless
     that was for want of a release. Who is the last that answers stays in: two colours are
     enough."""
-    if session.fleet.balancer is None or not server.has("web"):
+    if session.balancer is None or not server.has("web"):
         yield
         return
     said = _said(session)
@@ -45,7 +45,7 @@ def out(session: Session, server: Server, *, new: bool) -> Iterator[None]:
 def leave_out(session: Session, server: Server) -> bool:
     """No requests for a server that does not go back, if another one answers: whether that is
     so."""
-    if session.fleet.balancer is None or not server.has("web"):
+    if session.balancer is None or not server.has("web"):
         return False
     said = _said(session)
     if server.name not in said:
@@ -57,7 +57,7 @@ def leave_out(session: Session, server: Server) -> bool:
 
 def all_are_in(session: Session) -> None:
     """Two that are out at once would be too few; new ones do not count. Raises Failed."""
-    if session.fleet.balancer is None:
+    if session.balancer is None:
         return
     said = _said(session)
     out = [each for each in session.fleet.with_role("web") if each.name in said]
@@ -71,14 +71,14 @@ def all_are_in(session: Session) -> None:
 
 def _said(session: Session) -> Collection[str]:
     """Who gets no requests."""
-    assert session.fleet.balancer is not None
-    found: list[str] = session.ask(session.fleet.balancer, "balance", "status")["out"]
+    assert session.balancer is not None
+    found: list[str] = session.ask(session.balancer, "balance", "status")["out"]
     return found
 
 
 def _give(session: Session, server: Server, what: str) -> None:
-    assert session.fleet.balancer is not None
-    session.ask(session.fleet.balancer, "balance", what, server.name)
+    assert session.balancer is not None
+    session.ask(session.balancer, "balance", what, server.name)
 
 
 def _another_answers(session: Session, server: Server, said: Collection[str]) -> bool:

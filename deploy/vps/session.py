@@ -28,6 +28,12 @@ class Session:
     def running(self) -> tuple[Server, ...]:
         return tuple(each for each in running(self.fleet) if each.name in self.tokens)
 
+    @property
+    def balancer(self) -> Server | None:
+        """None too if it is left out: nobody can tell it anything."""
+        found = self.fleet.balancer
+        return found if found and found.name in self.tokens else None
+
     def going_back(self) -> Self:
         """For what is to be done in spite of a failure: half a minute without a network ends the
         locks, so one that has ended is taken anew. On the way forward it is not: somebody else may

@@ -26,6 +26,14 @@ def after(servers: Servers, line: str) -> list[str]:
     return asked[asked.index(line) + 1 :]
 
 
+def test_a_balancer_that_is_lost_keeps_nobody_from_going_back(
+    servers: Servers, tmp_path: Path
+) -> None:
+    servers.lose("front")
+    assert vps(tmp_path, THREE, "rollback") == 0
+    assert {f"web1: rollback {BEFORE}", f"web2: rollback {BEFORE}"} <= set(servers.asked())
+
+
 def test_the_last_server_that_answers_is_not_taken_out(servers: Servers, tmp_path: Path) -> None:
     servers.lose("web1")
     assert vps(tmp_path, THREE, "rollback") == 0
