@@ -86,6 +86,7 @@ class Fleet(Strict):
         return {
             "server": server.name,
             "servers": len(self.servers),
+            "names": [each.name for each in self.servers],
             "roles": list(server.roles),
             "domain": self.domain,
             "tls": self.tls,

@@ -52,6 +52,7 @@ def test_one_server_is_all_there_is(tmp_path: Path) -> None:
     assert fleet.document(server) == {
         "server": "one",
         "servers": 1,
+        "names": ["one"],
         "roles": ["web", "worker", "database", "redis"],
         "domain": "api.example.com",
         "tls": "self-signed",
