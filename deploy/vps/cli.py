@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     found.add_argument("--dry-run", action="store_true", help="say what would change")
     found.add_argument("--update", action="store_true", help="the distribution's packages too")
     found.add_argument("--only", metavar="SERVER", help="one of them")
+    found.add_argument("--yes", action="store_true", help="do not ask")
     found = verb("release", "have a commit serve, without a failed request")
     found.add_argument("ref", nargs="?", default="HEAD", metavar="REF", help="HEAD unless given")
     found.add_argument(
@@ -108,7 +109,12 @@ def _run(given: argparse.Namespace) -> int:
 
         chosen = [operate.server(fleet, given.only)] if given.only else list(fleet.servers)
         return provision(
-            fleet, chosen, given.ssh_config, dry_run=given.dry_run, update=given.update
+            fleet,
+            chosen,
+            given.ssh_config,
+            dry_run=given.dry_run,
+            update=given.update,
+            sure=given.yes,
         )
     finish_uninterrupted()
     with connected(given.ssh_config, fleet.servers) as ssh:

@@ -51,12 +51,8 @@ def _addressed(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, "user"), f"is {server.user!r}: no user's name"
         if doors[server.address, server.port] > 1:
             yield (*path, "address"), f"{server.address} is another server's too"
-        if len(fleet.servers) > 1 and _is_public(server.private):
-            yield (
-                (*path, "private"),
-                "is needed where there are several: their address on a network of their own, as"
-                f" Redis' traffic is not encrypted ({server.private} is public)",
-            )
+        if len(fleet.servers) > 1 and is_public(server.private):
+            yield (*path, "private"), private_wanted(server.private)
 
 
 def _spelt_wrong(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:
@@ -89,5 +85,12 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_public(text: str) -> bool:
+def is_public(text: str) -> bool:
     return _is_address(text) and ip_address(text).is_global
+
+
+def private_wanted(address: str) -> str:
+    return (
+        "is needed where there are several: their address on a network of their own, as Redis'"
+        f" traffic is not encrypted ({address} is public)"
+    )

@@ -86,6 +86,7 @@ class Fleet(Strict):
         return {
             "server": server.name,
             "servers": len(self.servers),
+            "names": [each.name for each in self.servers],
             "roles": list(server.roles),
             "domain": self.domain,
             "tls": self.tls,
@@ -103,11 +104,21 @@ class Fleet(Strict):
             field: tuple(_key(f"{field}[{number}]", each) for number, each in enumerate(given))
             for field, given in (("keys", self.keys), ("ci_keys", self.ci_keys))
         }
-        if both := set(found["keys"]) & set(found["ci_keys"]):
-            raise Failed(
-                f"{FILE}: ci_keys: {both.pop()[:40]}… is one of keys too: CI needs its own"
-            )
+        _check_that_they_differ(found)
         return self.model_copy(update=found)
+
+
+def _check_that_they_differ(found: dict[str, tuple[str, ...]]) -> None:
+    """Whatever their comments: sshd takes the first line that has a key, and who is to be kept out
+    would come in by the other. Raises Failed."""
+    seen: dict[tuple[str, ...], str] = {}
+    for field, keys in found.items():
+        for key in keys:
+            without_comment = tuple(key.split()[:2])
+            if first := seen.get(without_comment):
+                wrong = "there twice" if first == field else f"one of {first} too: CI needs its own"
+                raise Failed(f"{FILE}: {field}: {key[:40]}… is {wrong}")
+            seen[without_comment] = field
 
 
 def _key(path: str, given: str) -> str:

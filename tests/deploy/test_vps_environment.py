@@ -26,6 +26,7 @@ def test_the_environment_of_the_server_that_has_the_database() -> None:
         "SMOKE_TOKEN": "550",
         "METRICS_TOKEN": "3e7",
         "PROXY_HOPS": "1",
+        "HTTPS_ONLY": "true",
     }
 
 
@@ -44,6 +45,15 @@ def test_without_a_database_of_ones_own_its_address_is_left_to_the_operator() ->
 
 def test_plain_http_is_not_sent_to_https_that_is_not_there() -> None:
     assert variables.variables(fleet(ONE, tls="none"), ONE, SECRETS)["HTTPS_ONLY"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("tls", "old", "new"), [("self-signed", "false", "true"), ("none", "true", "false")]
+)
+def test_https_only_goes_with_tls(tls: str, old: str, new: str) -> None:
+    wanted = variables.variables(fleet(ONE, tls=tls), ONE, SECRETS)
+    text = "".join(f"{name}={value}\n" for name, value in {**wanted, "HTTPS_ONLY": old}.items())
+    assert environment.differences(text, wanted, HOSTS) == ({}, {"HTTPS_ONLY": new})
 
 
 def put(folder: Path, new: str, old: str, text: str) -> int:
@@ -145,7 +155,7 @@ def of(*peers: Peer) -> dict[str, str] | None:
 
 
 def test_a_new_server_gets_what_the_first_peer_that_answers_was_given() -> None:
-    text = f"MAIL_FROM=ops\nREDIS_URL=redis://:{HEX}@127.0.0.1:6379/0\nDATABASE_URL={MANAGED}\n"
+    text = f"MAIL_FROM=ops\nHTTPS_ONLY=false\nREDIS_URL=redis://:{HEX}@127.0.0.1:6379/0\nDATABASE_URL={MANAGED}\n"
     found = of(Peer(255), Peer(1), Peer(0), Peer(0, f"1.env\n{text}"), Peer(0, "2.env\nA=1\n"))
     assert found == {"MAIL_FROM": "ops", "DATABASE_URL": MANAGED}
 

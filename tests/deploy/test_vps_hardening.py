@@ -119,6 +119,41 @@ def test_the_hook_of_certbot_is_gone_where_it_is_not_used() -> None:
     assert {entry.path: type(entry).__name__ for entry in tls.entries(FLEET)}[tls.HOOK] == "File"
 
 
+@pytest.mark.parametrize(
+    ("domain", "config", "expected"),
+    [
+        ("www.example.com", "include plain.conf;", b"active\n"),
+        ("api.example.com", "include plain.conf;", b""),  # the one that it serves already
+        ("www.example.com", "listen 80;", b""),  # without TLS it answers no certbot
+    ],
+)
+def test_a_new_name_gets_its_certificate_before_nginx_drops_the_old_one(
+    tmp_path: Path, domain: str, config: str, expected: bytes
+) -> None:
+    (tmp_path / "domain").write_text("api.example.com\n")
+    (tmp_path / "site.conf").write_text(config)
+    text = tls.SERVES_ANOTHER.replace(tls.FOLDER, str(tmp_path)).replace(
+        "/etc/nginx", str(tmp_path)
+    )
+    script = f"systemctl() {{ echo active; }}\n{text}"
+    ended = subprocess.run(["sh", "-c", script, "serves", domain], capture_output=True)
+    assert ended.stdout == expected
+
+
+def test_what_certbot_renewed_is_handed_over_once(tmp_path: Path) -> None:
+    """certbot's is a link."""
+    (tmp_path / "archive").write_text("new")
+    (tmp_path / "theirs").symlink_to("archive")
+
+    def differs(theirs: str) -> bytes:
+        command = ["sh", "-c", tls.DIFFERS, "differs", theirs, "ours"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True).stdout
+
+    assert (differs("theirs"), differs("nowhere")) == (b"differs\n", b"")
+    (tmp_path / "ours").write_text("new")
+    assert differs("theirs") == b""
+
+
 WHOLE = """\
 # Lynis Report
 warning[]=DBS-1828|PostgreSQL configuration file is world readable|-|

@@ -51,5 +51,5 @@ def test_what_is_not_compiled_or_has_changed_is_found(tmp_path: Path) -> None:
 
 
 def test_only_a_balancer_has_flags_of_servers_and_only_of_those_that_there_are() -> None:
-    assert program.flagged(THREE, FRONT) == {"out-web"}
-    assert program.flagged(THREE, WEB) == set()
+    assert program.flagged(THREE, FRONT) == (WEB,)
+    assert program.flagged(THREE, WEB) == ()

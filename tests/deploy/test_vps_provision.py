@@ -1,17 +1,19 @@
 """What provisioning writes on a server: the files, as they come out."""
 
 import json
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from deploy.shell import Failed
 from deploy.vps.provision import firewall, postgres, program, redis, users
 from deploy.vps.provision.addresses import resolved
-from deploy.vps.provision.entries import Entry, File, Gone
+from deploy.vps.provision.entries import Entry, File
 from deploy.vps.provision.preflight import About, steps
 from deploy.vps.provision.secrets import Secrets, keepers
-from deploy.vps.provision.services import unit_files
+from deploy.vps.provision.services import gone_files, unit_files
 from deploy.vps.provision.system import MADE
 from deploy.vps.servers import Fleet, Role, Server
 
@@ -161,6 +163,7 @@ def test_a_server_knows_what_it_is() -> None:
     assert json.loads(program.document(THREE, WEB)) == {
         "server": "web",
         "servers": 3,
+        "names": ["front", "web", "worker"],
         "roles": ["web", "worker"],
         "domain": "api.example.com",
         "tls": "letsencrypt",
@@ -187,7 +190,7 @@ def test_secrets_are_made_where_they_are_used() -> None:
 def test_a_server_has_the_units_of_its_roles_and_no_others() -> None:
     entries = unit_files(THREE, WORKER)
     there = {Path(each.path).name for each in entries if isinstance(each, File)}
-    gone = {Path(each.path).name for each in entries if isinstance(each, Gone)}
+    gone = {Path(each.path).name for each in gone_files(WORKER.roles)}
     assert {"slipway-worker.service", "slipway-scheduler.service"} <= there
     assert {"slipway-web@.service", "slipway-backup.timer"} <= gone
     assert not there & gone
@@ -203,3 +206,12 @@ def test_names_of_servers_become_addresses() -> None:
     named = server("one", *ALL, private="localhost")
     assert resolved(fleet(named, WEB)).servers[0].private in ("127.0.0.1", "::1")
     assert resolved(fleet(named)).servers == (named,)  # nobody else has to find it
+
+
+def test_a_name_that_leads_to_a_public_address_is_no_private_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [(0, 0, 0, "", ("8.8.8.8", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(Failed, match=r"one\.private: is needed where there are several"):
+        resolved(fleet(server("one", *ALL, private="db.example.com"), WEB))

@@ -29,13 +29,30 @@ keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA
 address = "198.51.100.7"
 roles = ["web", "worker", "database", "redis"]
 """
+THREE = """\
+domain = "api.example.com"
+tls = "self-signed"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw alice"]
+
+[servers.front]
+address = "10.0.0.1"
+roles = ["balancer", "database", "redis"]
+
+[servers.web1]
+address = "10.0.0.2"
+roles = ["web", "worker"]
+
+[servers.web2]
+address = "10.0.0.3"
+roles = ["web", "worker"]
+"""
 # Nothing is installed and there are no files: each question is answered by nothing.
 SSH = """#!/bin/sh
 for command; do :; done
 printf '%s\\0' "$command" >>"{log}"
 case $command in
     "printenv SSH_CONNECTION") echo "192.0.2.9 50000 198.51.100.7 2222" ;;
-    "sh -s") echo "{probe}" ;;
+    "sh -s") echo '{probe}' ;;
     true | "sh -s -- show "* | "sh -c "*) {otherwise} ;;
     *) exit 99 ;;
 esac
@@ -48,17 +65,23 @@ init=systemd
 python=3.13
 clock={clock}
 disk=41943040
+known={known}
 inodes=2500000
 memory=2030000"""
 
 
 def run(
-    folder: Path, *words: str, version: str = "13", otherwise: str = ":"
+    folder: Path,
+    *words: str,
+    settings: str = SERVERS,
+    version: str = "13",
+    known: str = "",
+    otherwise: str = ":",
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """What it said, and which commands have gone to the server."""
     (folder / "deploy").mkdir()
-    (folder / "deploy/servers.toml").write_text(SERVERS)
-    probe = PROBE.format(version=version, clock=int(time.time()))
+    (folder / "deploy/servers.toml").write_text(settings)
+    probe = PROBE.format(version=version, known=known, clock=int(time.time()))
     stand_in = SSH.format(log=folder / "log", probe=probe, otherwise=otherwise)
     (folder / "ssh").write_text(stand_in)
     (folder / "ssh").chmod(0o755)
@@ -111,3 +134,38 @@ def test_a_server_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "failed: one: " in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+# Of the servers of THREE: web1 has a release, and all that is asked about does run.
+ONE_RELEASED = """case "$*" in
+    *@10.0.0.2*"[ ! -s /srv/slipway/history ]"*) echo yes ;;
+    *@10.0.0.1*"systemctl show "*slipway-worker*) printf 'Id=%s\\nActiveState=active\\n' \\
+        slipway-worker.service ;;
+esac"""
+
+
+def test_a_server_without_a_release_gets_no_requests_and_who_has_lost_a_role_stops_last(
+    tmp_path: Path,
+) -> None:
+    ended, _ = run(tmp_path, "--dry-run", settings=THREE, otherwise=ONE_RELEASED)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in ended.stdout.splitlines()]
+    assert "front program: would give no requests to web2 before its release" in lines
+    stops = lines.index("front lost roles: would disable slipway-worker.service")
+    assert stops > lines.index("web2 nginx: would start nginx.service")
+
+
+def test_who_is_the_last_to_work_is_not_stopped(tmp_path: Path) -> None:
+    otherwise = ONE_RELEASED.replace("echo yes", ":")
+    ended, _ = run(tmp_path, "--dry-run", settings=THREE, otherwise=otherwise)
+    assert "give no requests to web1, web2" in ended.stdout
+    assert "disable slipway-worker.service" not in ended.stdout
+
+
+def test_what_does_harm_is_not_done_unasked(tmp_path: Path) -> None:
+    known = '{"server": "one", "names": ["one", "two"], "web_servers": ["one"], "tls": "none"}'
+    ended, log = run(tmp_path, known=known)
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines()[-1].startswith("careful: two is none of the servers any more")
+    assert ended.stderr == "failed: nothing was touched: --yes, or say y, if that is wanted\n"
+    assert log == ["printenv SSH_CONNECTION", "sh -s"]

@@ -52,6 +52,7 @@ def test_one_server_is_all_there_is(tmp_path: Path) -> None:
     assert fleet.document(server) == {
         "server": "one",
         "servers": 1,
+        "names": ["one"],
         "roles": ["web", "worker", "database", "redis"],
         "domain": "api.example.com",
         "tls": "self-signed",
@@ -176,7 +177,11 @@ def test_a_key_may_be_a_file_of_it(tmp_path: Path) -> None:
 KEYS = {
     "not there": ("/nowhere.pub", "keys[0]: /nowhere.pub cannot be read: No such file"),
     "no key": ("ssh", "keys[0]: is no public key, nor a file (~/…, /…) that holds one"),
-    "of CI too": (f'{KEY}"]\nci_keys = ["{KEY}', "ci_keys: ssh-ed25519"),
+    "of CI too": (f'{KEY}"]\nci_keys = ["{KEY}-and-ci', "is one of keys too: CI needs its own"),
+    "twice": (
+        f'{KEY}", "{KEY}-again',
+        "keys: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI000… is there twi",
+    ),
 }
 
 

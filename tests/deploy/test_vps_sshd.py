@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from deploy.vps.provision import sshd
+from deploy.vps.provision import firewall, revert, sshd
 from deploy.vps.provision.revert import SET
 from deploy.vps.provision.sshd import settings
 
@@ -73,3 +73,42 @@ def test_what_takes_a_change_back_may_write_to_etc() -> None:
     assert len(named) == 3
     assert [line for line in named if 'Risky("revert-slipway-' not in line] == []
     assert "--service-type=oneshot" in SET  # so that who starts it knows what came of it
+
+
+def take_back(file: Path) -> None:
+    """As the timer does, and the boot; then what puts it in force."""
+    command = ["sh", str(revert.HERE / "revert.sh"), str(file), "touch", f"{file}.loaded"]
+    subprocess.run(command, check=True)
+
+
+def test_a_change_that_nobody_confirmed_is_taken_back(tmp_path: Path) -> None:
+    file = tmp_path / "nftables.conf"
+    file.write_text("new")
+    take_back(file)
+    assert file.read_text() == "new"  # which was confirmed
+    assert not Path(f"{file}.loaded").exists()
+    Path(f"{file}.before").write_text("old")
+    take_back(file)
+    assert file.read_text() == "old"
+    Path(f"{file}.before").touch()  # there was none
+    take_back(file)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["nftables.conf.loaded"]
+
+
+def test_what_was_there_before_the_first_try_is_what_comes_back(tmp_path: Path) -> None:
+    file = tmp_path / "nftables.conf"
+    file.write_text("old")
+    script = SET.replace("systemd-run", "true").replace("systemctl", "true")
+    for text in ("new", "newer"):
+        subprocess.run(["sh", "-c", script, "set", "unit", str(file), "true"], check=True)
+        file.write_text(text)
+    take_back(file)
+    assert file.read_text() == "old"
+
+
+def test_a_boot_takes_back_what_no_timer_does_any_more() -> None:
+    unit = (revert.HERE.parent / "units" / revert.BOOT).read_text()
+    words = [line.split() for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert {program for program, _ in words} == {f"ExecStart={revert.PROGRAM}"}
+    assert sorted(file for _, file in words) == [firewall.PATH, sshd.AUTHORIZED, sshd.PATH]
+    assert "Before=nftables.service ssh.service " in unit

@@ -4,7 +4,8 @@ import socket
 from ipaddress import ip_address
 
 from deploy.shell import Failed
-from deploy.vps.servers import Fleet
+from deploy.vps.rules import is_public, private_wanted
+from deploy.vps.servers import FILE, Fleet, Server
 
 
 def resolved(fleet: Fleet) -> Fleet:
@@ -13,10 +14,17 @@ def resolved(fleet: Fleet) -> Fleet:
     Failed."""
     if len(fleet.servers) == 1:
         return fleet
-    servers = tuple(
-        each.model_copy(update={"private": _address(each.private)}) for each in fleet.servers
-    )
+    servers = tuple(each.model_copy(update={"private": _private(each)}) for each in fleet.servers)
     return fleet.model_copy(update={"servers": servers})
+
+
+def _private(server: Server) -> str:
+    """What a name leads to is known only here, and not when the file is read."""
+    found = _address(server.private)
+    if is_public(found):
+        said = private_wanted(f"{server.private}, which leads to {found},")
+        raise Failed(f"{FILE}: servers.{server.name}.private: {said}")
+    return found
 
 
 def _address(host: str) -> str:

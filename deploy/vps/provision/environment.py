@@ -1,6 +1,6 @@
 """The service's .env on a server: made once; later, what is there stays, what is missing is added,
-and addresses of the fleet's own database and Redis are brought up to date. `slipway env set`
-changes the rest."""
+and addresses of the fleet's own database and Redis are brought up to date, as is HTTPS_ONLY.
+`slipway env set` changes the rest."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,14 @@ from deploy.vps.provision.entries import as_user
 from deploy.vps.provision.facts import Said
 from deploy.vps.provision.operations import Act, Acts, Check, Note, step
 from deploy.vps.provision.secrets import Secrets
-from deploy.vps.provision.variables import ADDRESSES, hosts, made_here, renewed, variables
+from deploy.vps.provision.variables import (
+    ADDRESSES,
+    HTTPS_ONLY,
+    hosts,
+    made_here,
+    renewed,
+    variables,
+)
 from deploy.vps.servers import Fleet, Server
 
 SRV = "/srv/slipway"
@@ -123,12 +130,14 @@ def differences(
         for name in ADDRESSES
         if name in there
     }
+    if HTTPS_ONLY in there:
+        now[HTTPS_ONLY] = wanted.get(HTTPS_ONLY, there[HTTPS_ONLY])
     return added, {name: value for name, value in now.items() if value != there[name]}
 
 
 def of_peers(peers: Iterable[Line], wanted: Wanted) -> dict[str, str] | None:
-    """What the first of those that have variables was given: all but the addresses that
-    provisioning finds for each by itself. None if one that may have some does not answer. Raises
+    """What the first of those that have variables was given: all but what provisioning finds for
+    each by itself. None if one that may have some does not answer. Raises
     Failed."""
     silent = False
     for line in peers:
@@ -138,6 +147,7 @@ def of_peers(peers: Iterable[Line], wanted: Wanted) -> dict[str, str] | None:
             _, text = _read(ended.out.splitlines())
             found = envfile.values(text)
             ours = {each for each in ADDRESSES if made_here(found.get(each, ""), wanted.hosts)}
+            ours.add(HTTPS_ONLY)
             return {name: value for name, value in found.items() if name not in ours}
     return None if silent else {}
 

@@ -5,7 +5,7 @@ pyinfra's own take a round trip for each file and folder; these take one for all
 given, put a file in its place in one move, and remember what has yet to take up a change.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from pyinfra.api.command import PyinfraCommand, QuoteString, StringCommand
@@ -164,7 +164,11 @@ def units(running: Sequence[str], enabled: Sequence[str] = (), off: Sequence[str
     for unit in running:
         if states.get(unit, {}).get("ActiveState") not in ("active", "activating", "reloading"):
             yield Act(f"start {unit}", ["systemctl", "start", unit])
-    for unit in off:
-        state = states.get(unit, {})
+    yield from disabled({unit: states.get(unit, {}) for unit in off})
+
+
+def disabled(states: Mapping[str, Mapping[str, str]]) -> Acts:
+    """Commands that stop those of these units that run, and will not run after a boot."""
+    for unit, state in states.items():
         if state.get("UnitFileState") == "enabled" or state.get("ActiveState") == "active":
             yield Act(f"disable {unit}", ["systemctl", "disable", "--quiet", "--now", unit])

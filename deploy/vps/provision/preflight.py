@@ -28,7 +28,7 @@ LOCK_WITHIN = 60  # seconds that apt's lock is waited for
 @dataclass(frozen=True)
 class About:
     """What a server is. KiB; `port` is where its sshd listens; `container` is empty on a machine of
-    its own."""
+    its own; `known` is its server.json, of who was provisioned before."""
 
     distribution: str = ""
     version: str = ""
@@ -42,6 +42,7 @@ class About:
     inodes: int = 0
     memory: int = 0
     swap: int = 0
+    known: str = ""
     unresolved: tuple[str, ...] = ()
     locked: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ echo "init=$(cat /proc/1/comm)"
 echo "container=$(systemd-detect-virt --container 2>/dev/null)"
 echo "python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)"
 echo "clock=$(date +%s)"
+echo "known=$(tr -d '\n' 2>/dev/null </etc/slipway/server.json)"
 echo "disk=$(df -Pk / /var /srv 2>/dev/null | awk 'NR > 1 { print $4 }' | sort -n | head -n1)"
 echo "inodes=$(df -Pi / /var 2>/dev/null | awk 'NR > 1 && $2 > 0 { print $4 }' | sort -n | head -n1)"
 

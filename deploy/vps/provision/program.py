@@ -1,12 +1,15 @@
 """What lies on a server before there is a release: folders, the host program, the repository."""
 
 import json
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from pyinfra.api.operation import operation
 from pyinfra.context import host
 
+from deploy.vps.provision.before import has_release
+from deploy.vps.provision.connection import Line
 from deploy.vps.provision.entries import Entry, File, Folder, as_user
 from deploy.vps.provision.facts import Said
 from deploy.vps.provision.operations import Act, Acts, files, only, step
@@ -89,22 +92,33 @@ def _compiled() -> Acts:
         yield Act("compile the program", ["sh", "-c", COMPILE])
 
 
-def flagged(fleet: Fleet, server: Server) -> set[str]:
-    """The flags of servers that a balancer may be told to leave out."""
-    if not server.has("balancer"):
-        return set()
-    return {f"out-{each.name}" for each in fleet.with_role("web")}
+def flagged(fleet: Fleet, server: Server) -> Sequence[Server]:
+    """Those that a balancer may be told to leave out."""
+    return fleet.with_role("web") if server == fleet.balancer else ()
 
 
 @operation()
-def _flags(known: set[str]) -> Acts:
-    """Of a server that is gone, one stays: it would count as out, and so would a new one of that
-    name."""
+def _flags(webs: Sequence[Server]) -> Acts:
+    """Of the servers that get no requests, as `balance out` leaves them. Who has no release gets
+    none: it is for the first one to take that flag away. Of a server that is gone, one stays: it
+    would count as out, and so would a new one of that name."""
+    line: Line = host.data.line
     look = ["find", f"{SRV}/edge", "-maxdepth", "1", "-name", "out-*", "-printf", "%f\\n"]
-    there: list[str] = host.get_fact(Said, asked=as_user("deploy", look))
-    if old := sorted({*there} - known):
-        paths = [f"{SRV}/edge/{each}" for each in old]
-        yield Act(f"remove {', '.join(old)}", as_user("deploy", ["rm", "-f", "--", *paths]))
+    there: set[str] = {*host.get_fact(Said, asked=as_user("deploy", look))}
+    if old := sorted(there - {_flag(each) for each in webs}):
+        yield Act(f"remove {', '.join(old)}", as_user("deploy", ["rm", "-f", "--", *_paths(old)]))
+    new = [each for each in webs if _flag(each) not in there]
+    if new := [each for each in new if has_release(Line(line.ssh, each)) is False]:
+        says = f"give no requests to {', '.join(each.name for each in new)} before its release"
+        yield Act(says, as_user("deploy", ["touch", "--", *_paths(map(_flag, new))]))
+
+
+def _flag(server: Server) -> str:
+    return f"out-{server.name}"
+
+
+def _paths(flags: Iterable[str]) -> list[str]:
+    return [f"{SRV}/edge/{each}" for each in flags]
 
 
 @operation()

@@ -3,12 +3,14 @@ unless a new connection has shown that people still get in.
 
 The order: the old file is put aside; the timer is set; the new file is put in its place and in
 force; somebody connects anew; the timer is stopped; the old file goes. Killed anywhere, the timer
-takes the change back, and the next run makes it again since the old file is there.
+takes the change back, or the next boot, which no timer survives; and the next run makes it again
+since the old file is there. Only one at a time provisions a server (hold.py).
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import gevent
 from pyinfra.context import host
@@ -18,8 +20,11 @@ from deploy.vps.failures import OPERATOR
 from deploy.vps.provision.connection import Line
 from deploy.vps.provision.entries import File, digest
 from deploy.vps.provision.facts import Paths
-from deploy.vps.provision.operations import Act, Acts, Check, differing
+from deploy.vps.provision.operations import Act, Acts, Check, differing, files, step, units
 
+HERE = Path(__file__).resolve().parent
+PROGRAM = "/usr/local/sbin/slipway-revert"
+BOOT = "slipway-revert.service"
 AFTER = 90  # seconds
 TRY_FOR = 10  # seconds
 # $1 the unit, $2 the file, then what puts the file that is there in force.
@@ -29,13 +34,14 @@ shift 2
 systemctl stop "$unit.timer" 2>/dev/null || true
 systemctl reset-failed "$unit.service" 2>/dev/null || true
 if [ ! -e "$file.before" ]; then
-    if [ -e "$file" ]; then cp -p "$file" "$file.before"; else : >"$file.before"; fi
+    new=$file.before.new
+    if [ -e "$file" ]; then cp -p "$file" "$new"; else : >"$new"; fi
+    sync "$new"
+    mv -f "$new" "$file.before"
+    sync "$(dirname "$file")"
 fi
 systemd-run --quiet --unit="$unit" --on-active={AFTER} --timer-property=AccuracySec=1s \\
-    --service-type=oneshot -- \\
-    /bin/sh -c 'set -e; file=$1; shift; [ -e "$file.before" ] || exit 0
-    if [ -s "$file.before" ]; then mv -f "$file.before" "$file"
-    else rm -f "$file" "$file.before"; fi; exec "$@"' revert "$file" "$@"
+    --service-type=oneshot -- {PROGRAM} "$file" "$@"
 """
 NOW = """systemctl start "$1.service" && systemctl stop "$1.timer" """
 KEEP = """set -eu
@@ -54,6 +60,14 @@ class Risky:
     says: str
     use: tuple[str, ...]
     use_old: tuple[str, ...]
+
+
+def apply() -> None:
+    """What takes a change back is there before the first is made."""
+    unit = (HERE.parent / "units" / BOOT).read_text()
+    program = File(PROGRAM, (HERE / "revert.sh").read_text(), mode="755")
+    step("ssh", files, [program, File(f"/etc/systemd/system/{BOOT}", unit)])
+    step("ssh", units, (), [BOOT])
 
 
 def guarded(risky: Risky, logins: Sequence[str]) -> Acts:

@@ -1,13 +1,16 @@
 """From the preflight to the last line: what is done on each server, and in which order."""
 
+import getpass
 import logging
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gevent
 from pyinfra.api.config import Config
@@ -20,22 +23,7 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host, ctx_state
 
 from deploy.shell import Failed, say
-from deploy.vps.provision import (
-    environment,
-    firewall,
-    hardening,
-    keys,
-    packages,
-    postgres,
-    program,
-    redis,
-    services,
-    sshd,
-    system,
-    tls,
-    users,
-    web,
-)
+from deploy.vps.provision import before, hold, keys, parts, system
 from deploy.vps.provision.addresses import resolved
 from deploy.vps.provision.connection import Line, use_openssh
 from deploy.vps.provision.operations import Act
@@ -55,6 +43,7 @@ class Task:
     ssh: Ssh
     dry_run: bool
     update: bool
+    sure: bool
 
     def way(self, server: Server) -> Line:
         return Line(self.ssh, server)
@@ -67,9 +56,11 @@ def provision(
     *,
     dry_run: bool = False,
     update: bool = False,
+    sure: bool = False,
 ) -> int:
     """Provision these of the fleet's servers: 0 ok, 1 if one failed, 130 if interrupted. With
-    `dry_run` it says what it would change; with `update` the distribution's packages are updated.
+    `dry_run` it says what it would change; with `update` the distribution's packages are updated;
+    with `sure` it does not ask.
     """
     start = time.monotonic()
     report = Report([server.name for server in servers])
@@ -77,7 +68,7 @@ def provision(
         with _kept_connections(ssh_config) as ssh, report.finishing_commands():
             fleet = resolved(fleet.with_keys())
             chosen = [each for each in fleet.servers if each.name in {s.name for s in servers}]
-            _provision(Task(fleet, chosen, ssh, dry_run, update), report)
+            _provision(Task(fleet, chosen, ssh, dry_run, update, sure), report)
     except Failed as failure:
         say(f"failed: {failure}", sys.stderr)
         return 1
@@ -96,12 +87,43 @@ def _kept_connections(config: Path | None) -> Iterator[Ssh]:
 def _provision(task: Task, report: Report) -> None:
     """Raises Failed before anything is touched, if one of the servers is not fit."""
     found = _preflights(task, report)
-    secrets = _secrets(task, report)
-    state = _state(task, found)
+    said = before.dangers(task.fleet, found, lambda each: before.has_release(task.way(each)))
+    before.agree([*said], sure=task.sure or task.dry_run)
+    with _alone(task):
+        secrets = _secrets(task, report)
+        _on_all(task, report, found, parts.apply, secrets, update=task.update)
+        _on_all(task, report, found, parts.last, whole=not report.failures)
+    if not task.dry_run:
+        _say_keys(task, report)
+
+
+@contextmanager
+def _alone(task: Task) -> Iterator[None]:
+    """Two at once would confirm each other's rules of the firewall. Raises Failed."""
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    with ExitStack() as held:
+        for server in [] if task.dry_run else task.servers:
+            held.enter_context(hold.held(task.way(server), who))
+        yield
+
+
+def _on_all(
+    task: Task,
+    report: Report,
+    found: dict[str, About],
+    part: Callable[..., None],
+    *given: Any,
+    **named: Any,
+) -> None:
+    """Of those that have not failed. Returns when all have it."""
+    servers = [each for each in task.servers if each.name not in report.failures]
+    if not servers or report.stopping:
+        return
+    state = _state(task, servers, found)
     state.add_callback_handler(report)
     for host in state.inventory:
-        server = next(each for each in task.servers if each.name == host.name)
-        add_deploy(state, _parts, task, server, found[server.name], secrets, host=host)
+        server = next(each for each in servers if each.name == host.name)
+        add_deploy(state, part, task.fleet, server, *given, **named, host=host)
     if task.dry_run:
         _say_what_would_change(state, report)
         return
@@ -110,7 +132,6 @@ def _provision(task: Task, report: Report) -> None:
     except PyinfraError as error:
         if not report.failures and not report.stopping:
             raise Failed(str(error)) from None
-    _say_keys(task, report)
 
 
 def _say_keys(task: Task, report: Report) -> None:
@@ -152,44 +173,20 @@ def _secrets(task: Task, report: Report) -> Secrets:
     return gather(task.fleet, task.way, make=not task.dry_run, made=made)
 
 
-def _state(task: Task, found: dict[str, About]) -> State:
+def _state(task: Task, servers: Sequence[Server], found: dict[str, About]) -> State:
     logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)  # what is said, the report says
     hosts = [
         (
             each.name,
             {"line": task.way(each), "about": found[each.name], "_sudo": each.user != "root"},
         )
-        for each in task.servers
+        for each in servers
     ]
     # What differs is looked for when its turn has come, and not before all the rest as well.
     state = State(Inventory((hosts, {})), Config(), check_for_changes=False)
     use_openssh(state)
     connect_all(state)
     return state
-
-
-def _parts(task: Task, server: Server, about: About, secrets: Secrets) -> None:
-    """All that a server gets. What lets people in comes before what keeps others out."""
-    fleet = task.fleet
-    packages.apply(fleet, server, update=task.update)
-    users.apply()
-    keys.apply(fleet, server)
-    sshd.apply(fleet, server)
-    firewall.apply(fleet, server)
-    system.apply(fleet, server)
-    program.apply(fleet, server)
-    if server.has("database"):
-        postgres.apply(fleet, server, secrets)
-    if server.has("redis"):
-        redis.apply(fleet, server, secrets)
-    if set(server.roles) & {"web", "worker", "database"}:
-        environment.apply(fleet, server, secrets)
-    services.apply(fleet, server)
-    tls.apply(fleet, server)
-    web.apply(fleet, server)
-    tls.issue(fleet, server)
-    hardening.apply(fleet, server)
-    hardening.last(fleet, server)
 
 
 def _say_what_would_change(state: State, report: Report) -> None:

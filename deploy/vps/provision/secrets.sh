@@ -10,9 +10,13 @@ for name; do
     if [ ! -s "$file" ] && [ "$what" = make ]; then
         install -d -m 755 /etc/slipway
         install -d -m 700 "$folder"
-        openssl rand -hex 32 >"$file.new"
-        mv -f "$file.new" "$file"
-        echo "made $name"
+        [ -s "$file" ] || rm -f "$file"
+        new=$(mktemp "$folder/.$name.XXXXXXXX")
+        openssl rand -hex 32 >"$new"
+        sync "$new"
+        # Of two who make it at once, one does: the other one's link is refused.
+        if ln "$new" "$file" 2>/dev/null; then echo "made $name"; fi
+        rm -f "$new"
     fi
     [ ! -s "$file" ] || echo "$name=$(cat "$file")"
 done

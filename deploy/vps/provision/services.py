@@ -1,10 +1,25 @@
 """systemd's units for the service: which a server has, and which of them run by themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from pyinfra.api.operation import operation
+from pyinfra.context import host
+
+from deploy.vps.provision.before import has_release
+from deploy.vps.provision.connection import Line
 from deploy.vps.provision.entries import Entry, File, Folder, Gone
-from deploy.vps.provision.operations import files, settle, step, units
+from deploy.vps.provision.facts import Units
+from deploy.vps.provision.operations import (
+    Acts,
+    Note,
+    differing,
+    disabled,
+    files,
+    settle,
+    step,
+    units,
+)
 from deploy.vps.provision.system import MADE
 from deploy.vps.servers import Fleet, Role, Server
 
@@ -29,11 +44,18 @@ WHERE: dict[str, tuple[Role, ...]] = {
 AT_BOOT = ("slipway-boot.service", "slipway-worker.service", "slipway-scheduler.service")
 TIMERS = ("slipway-backup.timer",)
 COLOURS = ("blue", "green")
+WEB = [f"slipway-web@{colour}.{kind}" for kind in ("socket", "service") for colour in COLOURS]
+# What a server stops when it loses a role.
+RUNS: dict[Role, list[str]] = {
+    "web": [*WEB, "slipway-boot.service"],
+    "worker": ["slipway-worker.service", "slipway-scheduler.service"],
+    "database": [*TIMERS],
+}
+NEEDED = ("web", "worker")  # without which there is no service
 
 
 def apply(fleet: Fleet, server: Server) -> None:
     ours = [name for name, roles in WHERE.items() if any(map(server.has, roles))]
-    step("units", units, (), (), [name for name in running_units() if _file(name) not in ours])
     step("units", files, unit_files(fleet, server))
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", *verified(ours)]
     reload = ["systemctl", "daemon-reload"]
@@ -42,10 +64,37 @@ def apply(fleet: Fleet, server: Server) -> None:
     step("units", units, timers, [name for name in AT_BOOT if name in ours])
 
 
-def running_units() -> list[str]:
-    """Those that a server may run, which it is to stop when it loses their role."""
-    web = [f"slipway-web@{colour}.{kind}" for kind in ("socket", "service") for colour in COLOURS]
-    return [*web, *AT_BOOT, *TIMERS]
+def last(fleet: Fleet, server: Server) -> None:
+    """What a server has run for a role that it lost: after all servers have done the rest, so that
+    nobody asks it any more."""
+    step("lost roles", _lost, fleet, server)
+    step("lost roles", settle, "systemd", ["systemctl", "daemon-reload"])
+
+
+@operation()
+def _lost(fleet: Fleet, server: Server) -> Acts:
+    """Who is the last to do something goes on with it."""
+    line: Line = host.data.line
+    kept: set[Role] = set()
+    for role in lost_roles(server):
+        states = host.get_fact(Units, units=RUNS[role])
+        others = [Line(line.ssh, each) for each in fleet.with_role(role) if each != server]
+        needed = role in NEEDED and any(map(runs, states.values()))
+        if needed and not any(map(has_release, others)):
+            yield Note(f"goes on as {role} until another has a release: `vps release`, then again")
+            kept.add(role)
+        else:
+            yield from disabled(states)
+    yield from differing(gone_files({*server.roles, *kept}))
+
+
+def lost_roles(server: Server) -> list[Role]:
+    """Those that a server has not, and may have had."""
+    return [role for role in RUNS if not server.has(role)]
+
+
+def runs(state: Mapping[str, str]) -> bool:
+    return state.get("ActiveState") == "active"
 
 
 def verified(ours: Sequence[str]) -> list[str]:
@@ -54,18 +103,12 @@ def verified(ours: Sequence[str]) -> list[str]:
     return [f"{SYSTEM}/{name}" for name in names]
 
 
-def _file(unit: str) -> str:
-    """What a unit is made of: web's service of a template, its sockets of a file each."""
-    return "slipway-web@.service" if unit.startswith("slipway-web@") else unit
-
-
 def unit_files(fleet: Fleet, server: Server) -> list[Entry]:
-    """Those of the server's roles, and that the others are not there: a role may have gone."""
+    """Those of the server's roles."""
     found: list[Entry] = []
     for name, roles in WHERE.items():
         path = f"{SYSTEM}/{name}"
         if not any(map(server.has, roles)):
-            found.append(Gone(path, pending="systemd"))
             continue
         if "/" in name:
             found.append(Folder(str(Path(path).parent)))
@@ -73,6 +116,15 @@ def unit_files(fleet: Fleet, server: Server) -> list[Entry]:
     if server.has("database"):
         found += backup_time(fleet.backups.at)
     return found
+
+
+def gone_files(roles: Collection[Role]) -> list[Entry]:
+    """Those of the other roles, which are not to be there."""
+    return [
+        Gone(f"{SYSTEM}/{name}", pending="systemd")
+        for name, needs in WHERE.items()
+        if not {*needs} & {*roles}
+    ]
 
 
 def backup_time(at: str) -> list[Entry]:

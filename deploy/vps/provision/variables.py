@@ -7,6 +7,7 @@ from deploy.vps.provision.secrets import Secrets
 from deploy.vps.servers import Fleet, Server
 
 ADDRESSES = ("DATABASE_URL", "REDIS_URL")
+HTTPS_ONLY = "HTTPS_ONLY"  # what servers.toml says of tls
 _OWN = {
     # scheme: user, port and path, as `variables` spells them
     "postgresql": ("slipway", 5432, "/slipway"),
@@ -34,9 +35,9 @@ def variables(fleet: Fleet, server: Server, secrets: Secrets) -> dict[str, str]:
         "METRICS_TOKEN": secrets.metrics,
         # nginx of this server, whether it stands behind a balancer or not.
         "PROXY_HOPS": "1",
+        # Where there is none, each request would be sent to an https that is not there.
+        HTTPS_ONLY: "false" if fleet.tls == "none" else "true",
     }
-    if fleet.tls == "none":
-        found["HTTPS_ONLY"] = "false"  # or each request would be sent to an https that is not there
     return found
 
 

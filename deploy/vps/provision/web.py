@@ -5,8 +5,9 @@ from pyinfra.context import host
 
 from deploy.vps import edge
 from deploy.vps.provision.entries import Entry, File
-from deploy.vps.provision.facts import Said
-from deploy.vps.provision.operations import Acts, differing, settle, step, units
+from deploy.vps.provision.facts import Said, Units
+from deploy.vps.provision.operations import Acts, differing, disabled, settle, step, units
+from deploy.vps.provision.services import WEB, runs
 from deploy.vps.servers import Fleet, Server
 
 FOLDER = "/etc/nginx"
@@ -14,12 +15,24 @@ OLDEST = (1, 22, 1)  # Debian 12's; in a dry run, where none is installed yet
 
 
 def apply(fleet: Fleet, server: Server) -> None:
-    if not edge.kinds(fleet, server):
-        step("nginx", units, (), (), ["nginx.service"])  # of a role that it had
-    else:
+    if edge.kinds(fleet, server):
         step("nginx", _files, fleet, server)
         step("nginx", settle, "nginx", ["nginx", "-t", "-q"], RELOAD, says="reload nginx")
         step("nginx", units, ["nginx.service"])
+
+
+def last(fleet: Fleet, server: Server) -> None:
+    """nginx of a role that it had."""
+    if not edge.kinds(fleet, server):
+        step("nginx", _off)
+
+
+@operation()
+def _off() -> Acts:
+    """Unless web goes on, for want of another (services.py)."""
+    if not any(map(runs, host.get_fact(Units, units=WEB).values())):
+        found = host.get_fact(Units, units=["nginx.service"])
+        yield from disabled(found)
 
 
 RELOAD = ["systemctl", "reload-or-restart", "nginx.service"]

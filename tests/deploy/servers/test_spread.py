@@ -90,5 +90,5 @@ def test_a_server_more_is_asked_when_it_serves_and_not_when_it_has_gone(
         assert "left out: more: " in said
         assert_none_failed(load)
     spread.write_settings(roles)
-    spread.ok("provision")
+    spread.ok("provision", "--yes")
     assert spread.vps("status").returncode == 0
