@@ -13,7 +13,7 @@ import pytest
 from service.settings import ROOT
 from tests.deploy.docker.site import succeeds
 from tests.deploy.servers.clone import Clone
-from tests.deploy.servers.fleet import FIGURES, ROWS, UNLIMITED, Fleet, provisioned
+from tests.deploy.servers.fleet import FIGURES, ROWS, UNLIMITED, Fleet
 from tests.deploy.servers.lab import IMAGE, Network, Server, new_key
 
 ALL = ("web", "worker", "database", "redis")
@@ -75,31 +75,12 @@ def one(keys: Path, key: str) -> Iterator[Fleet]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
-def three(keys: Path, key: str) -> Iterator[Fleet]:
-    """Three servers, of which one is the balancer too and has the database."""
-    folder = Path(tempfile.mkdtemp(prefix="service-three-"))
-    names = ("front", "second", "third")
-    with (
-        Server(names[0], key) as front,
-        Server(names[1], key) as second,
-        Server(names[2], key) as third,
-    ):
-        roles = {
-            front: ("balancer", *ALL),
-            second: ("web", "worker"),
-            third: ("web", "worker"),
-        }
-        yield provisioned(folder, keys, key, roles)
-    shutil.rmtree(folder)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The servers of one fleet are one process's, so that two can be tried at once."""
+    """What one server is for is one process's, and what several are for is another's, so that two
+    things can be tried at once."""
     for item in items:
-        uses = getattr(item, "fixturenames", ())
-        fleet = next((name for name in ("three", "spread") if name in uses), "one")
-        item.add_marker(pytest.mark.xdist_group(fleet))
+        several = {"three", "spread"} & {*getattr(item, "fixturenames", ())}
+        item.add_marker(pytest.mark.xdist_group("several" if several else "one"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.begun import wait_for
 from tests.deploy.servers.clone import Clone
 from tests.deploy.servers.fleet import FIGURES, Fleet
 from tests.deploy.servers.lab import Server, new_key
+from tests.waiting import until
 
 ALL = ("web", "worker", "database", "redis")
 
@@ -128,30 +130,62 @@ def test_a_server_that_does_not_answer_is_said_to_be_so(bare: Fleet) -> None:
 
 
 @pytest.fixture(scope="module")
-def interrupted(keys: Path, key: str) -> Iterator[Fleet]:
+def older(keys: Path, key: str) -> Iterator[Fleet]:
+    """An older Debian, whose provision was killed a third of the way, and interrupted later."""
     folder = Path(tempfile.mkdtemp(prefix="service-older-"))
     with Server("older", key, "bookworm") as server:
-        yield Fleet(Clone(folder / "clone"), keys, key, {server: ALL})
+        fleet = Fleet(Clone(folder / "clone"), keys, key, {server: ALL})
+        for step, number in ((" users: ", signal.SIGKILL), (" postgresql: ", signal.SIGINT)):
+            with fleet.clone.begun(*fleet.words("provision")) as running:
+                wait_for(running, step)
+                running.send_signal(number)
+                assert running.stdout is not None
+                running.stdout.close()
+                assert running.wait() in (-signal.SIGKILL, 130)
+        fleet.ok("provision")
+        yield fleet
     shutil.rmtree(folder)
 
 
-def test_an_older_debian_whose_provision_was_killed_and_interrupted_is_finished_by_the_next(
-    interrupted: Fleet,
-) -> None:
-    """A third of the way and two thirds of it; then a release, and the way in is still open."""
-    for step, number in ((" users: ", signal.SIGKILL), (" postgresql: ", signal.SIGINT)):
-        with interrupted.clone.begun(*interrupted.words("provision")) as running:
-            assert running.stdout is not None
-            for line in running.stdout:
-                if step in line:
-                    break
-            running.send_signal(number)
-            running.stdout.close()
-            assert running.wait() in (-signal.SIGKILL, 130)
-    interrupted.ok("provision")
-    assert "nothing changed" in interrupted.ok("provision")
-    interrupted.ok("release")
-    assert interrupted.serving() == interrupted.clone.first
+def test_a_provision_that_was_killed_and_interrupted_is_finished_by_the_next(older: Fleet) -> None:
+    assert "nothing changed" in older.ok("provision")
+    older.ok("release")
+    assert older.serving() == older.clone.first
+
+
+def test_a_certificate_that_does_not_come_keeps_nothing_else_from_being_done(older: Fleet) -> None:
+    settings = older.clone.folder / "deploy" / "servers.toml"
+    text = settings.read_text()
+    wanted = 'tls = "letsencrypt"\nemail = "ops@example.com"'
+    settings.write_text(text.replace('tls = "self-signed"', wanted))
+    try:
+        ended = older.vps("provision")  # the domain leads nowhere here
+    finally:
+        settings.write_text(text)
+    assert ended.returncode == 1
+    assert "certificate: get a certificate for api.example.com" in ended.stderr
+    older.front.sh("systemctl is-active nginx fail2ban && test -s /var/lib/aide/slipway.db")
+
+
+def test_two_who_provision_do_so_one_after_the_other(one: Fleet) -> None:
+    with one.clone.begun(*one.words("provision")) as running:
+        rest = wait_for(running, "debian 13")
+        second = one.vps("provision")
+        said = rest.read()
+        assert running.wait() == 0, said
+    assert second.returncode == 1
+    assert "is provisioning it: wait until that has ended" in second.stderr
+
+
+def test_a_boot_takes_back_what_nobody_has_confirmed(one: Fleet) -> None:
+    """As of a provision that was cut off, before its timer took it back."""
+    names = ("nftables.conf", "ssh/sshd_config.d/00-slipway.conf", "ssh/authorized_keys.d/deploy")
+    files = " ".join(f"/etc/{name}" for name in names)
+    one.front.sh(f"for f in {files}; do cp -p $f $f.before; echo '# not confirmed' >>$f; done")
+    one.front.reboot()
+    assert "not confirmed" not in one.front.sh(f"cat {files}")
+    assert "table inet slipway" in one.front.sh("nft list tables")
+    until(lambda: one.request("GET", "/health/ready").status == 200, seconds=60)
 
 
 def test_only_what_users_and_operators_need_is_open(one: Fleet) -> None:
@@ -166,7 +200,7 @@ def test_only_what_users_and_operators_need_is_open(one: Fleet) -> None:
 
 
 def test_each_unit_is_as_closed_as_it_can_be(one: Fleet) -> None:
-    units = ("web@blue", "worker", "scheduler", "migrate@blue", "boot", "backup")
+    units = ("web@blue", "worker", "scheduler", "migrate@blue", "boot", "backup", "revert")
     for unit in units:
         said = one.front.sh(
             f"systemd-analyze security --no-pager slipway-{unit}.service | tail -1", check=False

@@ -1,11 +1,14 @@
 """Three servers behind a balancer: one after the other, and none when one of them fails."""
 
 import re
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +17,28 @@ from tests.chaos.load import failed
 from tests.deploy.docker.site import docker
 from tests.deploy.platforms.builds import revision
 from tests.deploy.servers.clone import broken_revision
-from tests.deploy.servers.fleet import FIGURES, PAUSE, Fleet, assert_none_failed
+from tests.deploy.servers.fleet import FIGURES, PAUSE, Fleet, assert_none_failed, provisioned
 from tests.deploy.servers.lab import Server
 from tests.waiting import until
+
+
+@pytest.fixture(scope="module")
+def three(keys: Path, key: str) -> Iterator[Fleet]:
+    """Three servers, of which one is the balancer too and has the database."""
+    folder = Path(tempfile.mkdtemp(prefix="service-three-"))
+    names = ("front", "second", "third")
+    with (
+        Server(names[0], key) as front,
+        Server(names[1], key) as second,
+        Server(names[2], key) as third,
+    ):
+        roles = {
+            front: ("balancer", "web", "worker", "database", "redis"),
+            second: ("web", "worker"),
+            third: ("web", "worker"),
+        }
+        yield provisioned(folder, keys, key, roles)
+    shutil.rmtree(folder)
 
 
 def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Fleet) -> None:
