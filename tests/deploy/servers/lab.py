@@ -8,8 +8,9 @@ from typing import Self
 from tests.deploy.docker.site import docker, succeeds
 from tests.waiting import until
 
-NETWORK = f"slipway-servers-{os.getpid()}"  # of this process: another may have servers too
-PREFIX = "slipway-server-"
+# Of this process: another may have servers of the same names.
+NETWORK = f"slipway-servers-{os.getpid()}"
+PREFIX = f"slipway-server-{os.getpid()}-"
 IMAGE = "lab/vps"
 
 
@@ -21,7 +22,6 @@ class Server:
         self.key, self._image, self._options = key, f"{IMAGE}:{suite}", options
 
     def __enter__(self) -> Self:
-        docker("rm", "--force", "--volumes", self.container, check=False)
         docker(
             *("run", "--detach", "--privileged", "--network", NETWORK, "--hostname", self.name),
             *("--name", self.container, "--env", f"VPS_SSH_KEY={self.key}", *self._options),
