@@ -75,6 +75,7 @@ def one(keys: Path, key: str) -> Iterator[Fleet]:
     shutil.rmtree(folder)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What one server is for is one process's, and what several are for is another's, so that two
     things can be tried at once."""
