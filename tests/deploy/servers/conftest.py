@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from service.settings import ROOT
 from tests.deploy.docker.site import succeeds
@@ -75,13 +76,18 @@ def one(keys: Path, key: str) -> Iterator[Fleet]:
     shutil.rmtree(folder)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Fleets(LoadScopeScheduling):  # type: ignore[misc]
     """What one server is for is one process's, and what several are for is another's, so that two
     things can be tried at once."""
-    for item in items:
-        several = {"three", "spread"} & {*getattr(item, "fixturenames", ())}
-        item.add_marker(pytest.mark.xdist_group("several" if several else "one"))
+
+    def _split_scope(self, nodeid: str) -> str:
+        several = ("test_rolling.py", "test_spread.py")
+        return "several" if nodeid.partition("::")[0].endswith(several) else "one"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Fleets:
+    return Fleets(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
