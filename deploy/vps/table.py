@@ -30,7 +30,7 @@ def show(fleet: Fleet, found: Mapping[str, Any], *, as_json: bool) -> int:
             lines = [str(one)] if _failed(one) else [f"{name}: {each}" for each in _said(one)]
             for line in lines:
                 say(line)
-        for line in differences(found):
+        for line in [*differences(found), *to_go_back_to(found)]:
             say(line)
     ill = any(_failed(one) or problems(one) for one in found.values())
     return int(ill or bool(differences(found)))
@@ -107,6 +107,16 @@ def differences(found: Mapping[str, Any]) -> list[str]:
     if len(set(commits.values())) < 2:
         return []
     return [f"servers differ in their commits: {', '.join(map(' '.join, commits.items()))}"]
+
+
+def to_go_back_to(found: Mapping[str, Any]) -> list[str]:
+    """What `vps rollback` takes; once, where servers have the same."""
+    servers: dict[str, list[str]] = {}
+    for name, one in found.items():
+        kept = [] if _failed(one) else one.get("kept", [])
+        if others := " ".join(each for each in kept if each != one["release"]):
+            servers.setdefault(others, []).append(name)
+    return [f"to go back to, on {', '.join(on)}: {kept}" for kept, on in servers.items()]
 
 
 def notes(one: Mapping[str, Any]) -> list[str]:

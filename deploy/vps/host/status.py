@@ -50,6 +50,7 @@ def status(host: Host) -> dict[str, Any]:
         "locked": lock.locked(found),
         "running": lock.running(found),
         "history": releases.history(found),
+        "kept": releases.kept(found),
         "backup": kept[-1].name if kept else None,
         "backup_age": round(time.time() - kept[-1].at.timestamp()) if kept else None,
         "last": _last(host),
@@ -145,7 +146,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         "running": found["running"],
         "last back-up": found["backup"],
         "last change": _change(found["last"]),
-        "served before": " ".join(found["history"][:-1]) or None,
+        "to go back to": " ".join(name for name in found["kept"] if name != found["release"]),
     }
     return [f"{name:16} {text}" for name, text in shown.items() if text not in (None, "")]
 
