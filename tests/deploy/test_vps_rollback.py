@@ -1,12 +1,13 @@
 """Going back: what to, what is kept for it, and what is said of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.shell import Failed
 from deploy.vps import table
-from deploy.vps.host import edge, releases, status
+from deploy.vps.host import edge, releases, status, variables
 from deploy.vps.host.layout import Host
 from deploy.vps.host.release import release
 from deploy.vps.host.rollback import rollback
@@ -82,3 +83,27 @@ def test_status_names_what_can_be_gone_back_to(
     capsys.readouterr()
     assert vps(tmp_path, THREE, "status") == 0
     assert f"to go back to, on web1, web2: a {BEFORE}\n" in capsys.readouterr().out
+
+
+def test_the_names_of_the_variables_that_go_back_are_said_and_how_to_go_forward(
+    served: tuple[Host, Played, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, _, _ = served
+    variables.change(host, {"STRIPE_KEY": "hunter9", "SMOKE_TOKEN": "hunter4"}, (), "alice")
+    capsys.readouterr()
+    rollback(host, None, "alice")
+    said = capsys.readouterr().out
+    assert "variables go back too: SMOKE_TOKEN, STRIPE_KEY\n" in said
+    assert "`vps release`, or a push of a new commit, goes forward again" in said
+    assert "hunter" not in said
+
+
+def test_without_other_variables_nothing_is_said_of_them(
+    served: tuple[Host, Played, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, _, _ = served
+    release(host, unpacked(host, 2), "alice")
+    rollback(replace(host, server=replace(host.server, servers=2)), None, "alice")
+    said = capsys.readouterr().out
+    assert "variables go back" not in said
+    assert "push" not in said
