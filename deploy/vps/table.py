@@ -51,7 +51,7 @@ def _row(name: str, roles: str, one: Any) -> Sequence[str]:
     return (
         name,
         roles,
-        " ".join(filter(None, (one["release"], one["colour"]))) or "-",
+        " ".join(filter(None, (one["release"], one["colour"]))) if one["release"] else "-",
         (one["commit"] or "-")[:12],
         _ago(one["age"]),
         one["health"] or "-",
@@ -67,7 +67,8 @@ def problems(one: Mapping[str, Any]) -> list[str]:
     or not."""
     found = []
     if one["health"] not in (None, "healthy"):
-        found.append(f"is {one['health']}: GET /health says of what")
+        ill = ", ".join(one.get("ill", [])) or "vps logs web"
+        found.append(f"is {one['health']}: {ill}")
     if one["release"] is None and {"web", "worker"}.intersection(one["roles"]):
         found.append("has no release yet: vps release")
     found += [f"{unit} is {state}: vps logs" for unit, state in _wrong_units(one)]
@@ -106,7 +107,8 @@ def differences(found: Mapping[str, Any]) -> list[str]:
     }
     if len(set(commits.values())) < 2:
         return []
-    return [f"servers differ in their commits: {', '.join(map(' '.join, commits.items()))}"]
+    which = ", ".join(map(" ".join, commits.items()))
+    return [f"servers differ in their commits: {which}: vps release, or vps rollback RELEASE"]
 
 
 def to_go_back_to(found: Mapping[str, Any]) -> list[str]:

@@ -72,7 +72,7 @@ def test_status_names_what_can_be_gone_back_to(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    host, _, first = served
+    host, _, _ = served
     release(host, second := unpacked(host, 2), "alice")
     rollback(host, None, "alice")
     found = status.status(host)

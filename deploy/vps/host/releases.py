@@ -60,12 +60,6 @@ def commit(folder: Path) -> str:
     return said[1] if said else folder.name.partition("-")[2]
 
 
-def age(folder: Path, now: datetime | None = None) -> float:
-    """Seconds since it was made, by its name."""
-    made = datetime.strptime(folder.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return ((now or datetime.now(UTC)) - made).total_seconds()
-
-
 def write_variables(folder: Path, sha: str) -> None:
     layout.write(folder / VARIABLES, f"COMMIT_SHA={sha}\n")
 
