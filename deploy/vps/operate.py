@@ -162,8 +162,10 @@ class Operator:
         """The back-up that somebody has typed the name of. Raises Failed."""
         if sys.stdin.isatty():
             there = ask(self.ssh, self._database(), "backups")
-            wanted = there["latest"] if name == "latest" else name.removesuffix(".dump")
-            lines = [str(each["line"]) for each in there["backups"] if each["name"] == wanted]
+            wanted = there.get("latest") if name == "latest" else name.removesuffix(".dump")
+            lines = [
+                each.get("line", wanted) for each in there["backups"] if each["name"] == wanted
+            ]
             if not lines:
                 raise Failed(f"there is no back-up {name}, or nothing is in it: see `vps backups`")
             say(lines[0])
@@ -181,7 +183,7 @@ class Operator:
             raise Failed(f"releases are locked by {lock['who']}: {lock['why']}. `vps lock off`")
         said = ask(self.ssh, database, "backups")
         there = [each["name"] for each in said["backups"]]
-        known = there if said["latest"] is None else ["latest", *there]
+        known = there if said.get("latest", "") is None else ["latest", *there]
         if name.removesuffix(".dump") not in known:
             names = "\n  ".join(["", *there]) if there else " none"
             raise Failed(f"{database.name}: there is no back-up {name}; there are:{names}")

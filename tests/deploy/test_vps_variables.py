@@ -156,10 +156,10 @@ def test_a_variable_that_the_service_does_not_know_is_set_and_said(
 ) -> None:
     host, played, _ = served
     played.known = {name: {"secret": False} for name in ("LOG_LEVEL", "JWT_SECRET")}
-    given = {"LOG_LEVLE": "INFO", "JWT_SECRET_FILE": "/etc/jwt"}
+    given = {"LOGS_LEVEL": "INFO", "JWT_SECRET_FILE": "/etc/jwt"}
     variables.change(host, given, (), "alice")
     said = capsys.readouterr()
-    unknown = "LOG_LEVLE is no variable of the service (LOG_LEVEL?); it is set all the same"
+    unknown = "LOGS_LEVEL is no variable of the service (LOG_LEVEL?); it is set all the same"
     assert said.err.strip() == unknown
     assert said.out.count("check the variables") == 1
-    assert "LOG_LEVLE=INFO" in host.layout.env_current.read_text()
+    assert "LOGS_LEVEL=INFO" in host.layout.env_current.read_text()
