@@ -163,12 +163,10 @@ class Operator:
         if sys.stdin.isatty():
             there = ask(self.ssh, self._database(), "backups")
             wanted = there.get("latest") if name == "latest" else name.removesuffix(".dump")
-            lines = [
-                each.get("line", wanted) for each in there["backups"] if each["name"] == wanted
-            ]
-            if not lines:
+            lines = {each["name"]: each.get("line", wanted) for each in there["backups"]}
+            if wanted not in lines:
                 raise Failed(f"there is no back-up {name}, or nothing is in it: see `vps backups`")
-            say(lines[0])
+            say(lines[wanted])
             if input("Replace the database by it? Type its name: ").strip() == wanted:
                 return str(wanted)
         raise Failed("nothing was restored: --yes, or type the back-up's name")

@@ -184,7 +184,7 @@ def test_one_that_deploy_cannot_read_is_named(
         backups.find(host.layout, "latest")
     add(host, 1)
     assert backups.find(host.layout, "latest").name == "20260101T031000Z-nightly"
-    assert "20260102T031000Z-nightly.dump is left out" in capsys.readouterr().err
+    assert "20260102T031000Z-nightly.dump is left out" in capsys.readouterr().out
     data.list_backups(host, argparse.Namespace())
     assert "chown deploy: " in capsys.readouterr().out
 

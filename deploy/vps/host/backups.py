@@ -177,7 +177,7 @@ def find(found: Layout, name: str) -> Backup:
     there = every(found)
     if name == "latest" and (newest := latest(there)):
         for line in not_described(found, there):
-            progress.warn(line)
+            progress.detail(line)
         return newest
     for each in there:
         if each.name == name.removesuffix(".dump"):

@@ -60,7 +60,7 @@ def _say_unknown(given: dict[str, str], said: str) -> None:
     for name in given if known else ():
         if name.removesuffix("_FILE") not in known:
             meant = "".join(f" ({each}?)" for each in get_close_matches(name, known, 1))
-            progress.warn(f"{name} is no variable of the service{meant}; it is set all the same")
+            progress.detail(f"{name} is no variable of the service{meant}; it is set all the same")
 
 
 def copied(host: Host, serves: Path, file: Path, at: datetime | None = None) -> Path:
