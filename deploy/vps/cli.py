@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="first on one server, and so long with the others waiting (5m)",
     )
     found = verb("rollback", "back to the release before, in seconds")
-    found.add_argument("release", nargs="?", metavar="RELEASE", help="one that `status` lists")
+    found.add_argument(
+        "release", nargs="?", metavar="RELEASE", help="one that `status` names, or its commit"
+    )
     found = verb("status", "each server: what serves, since when, its health, what it lacks")
     found.add_argument("--json", action="store_true", help="for machines")
     found = verb("logs", "what web, worker and scheduler say")

@@ -9,6 +9,7 @@ from deploy.vps.servers import Fleet, Server
 from deploy.vps.ssh import REPOSITORY, Ssh, all_of
 
 PUSH_WITHIN = 600  # seconds
+FULL = "No space left on device"
 _LOST = "fatal: Could not read from remote repository"  # Git, after what ssh has said
 
 
@@ -34,12 +35,22 @@ def say_what_is_not_in_it(root: Path, ref: str) -> None:
 
 def push(root: Path, ssh: Ssh, servers: tuple[Server, ...], commit: str) -> None:
     """Have the commit on each server, without releasing it. Raises Failed."""
+    if run(["git", "-C", str(root), "rev-parse", "--is-shallow-repository"]).strip() == "true":
+        raise Failed(
+            "this clone is shallow, and no server takes a part of a history: git fetch --unshallow."
+            " In GitHub Actions: `fetch-depth: 0` of actions/checkout"
+        )
     git = ["git", "-C", str(root), "-c", f"core.sshCommand={ssh.git()}"]
 
     def one(server: Server) -> None:
         try:
             run([*git, "push", "--quiet", url(server), spelt(commit)], timeout=PUSH_WITHIN)
         except CommandFailed as error:
+            if FULL in error.said:
+                raise Failed(
+                    f"{server.name}: the disk is full, and the code was not taken. Nothing was"
+                    " touched. `keep` and `keep_days` in servers.toml say what stays"
+                ) from None
             said, lost, _ = error.said.partition(_LOST)
             raise failure(server, 255 if lost else 1, said) from None
 

@@ -140,8 +140,8 @@ class Operator:
         return self.fleet.database or session.running(self.fleet)[0]
 
     def restore(self, backup: str, *, sure: bool) -> int:
-        if not sure and not _agreed(f"Replace the database by {backup}? Type its name: ", backup):
-            raise Failed("nothing was restored: --yes, or type the back-up's name")
+        if not sure:
+            backup = self._agreed(backup)
         words = ("restore", backup, "--yes")
         if self.single:
             return self.at_database(*words)
@@ -158,6 +158,19 @@ class Operator:
         self._maintenance_after(known=True, was_on=was_on)
         return 0
 
+    def _agreed(self, name: str) -> str:
+        """The back-up that somebody has typed the name of. Raises Failed."""
+        if sys.stdin.isatty():
+            there = ask(self.ssh, self._database(), "backups")
+            wanted = there.get("latest") if name == "latest" else name.removesuffix(".dump")
+            lines = {each["name"]: each.get("line", wanted) for each in there["backups"]}
+            if wanted not in lines:
+                raise Failed(f"there is no back-up {name}, or nothing is in it: see `vps backups`")
+            say(lines[wanted])
+            if input("Replace the database by it? Type its name: ").strip() == wanted:
+                return str(wanted)
+        raise Failed("nothing was restored: --yes, or type the back-up's name")
+
     def _look_before_restore(self, name: str) -> None:
         """The site is closed for it: not for a name that is none. Raises Failed."""
         if (database := self.fleet.database) is None:
@@ -166,8 +179,10 @@ class Operator:
             )
         if lock := ask(self.ssh, database, "status")["locked"]:
             raise Failed(f"releases are locked by {lock['who']}: {lock['why']}. `vps lock off`")
-        there = [each["name"] for each in ask(self.ssh, database, "backups")["backups"]]
-        if not there or name.removesuffix(".dump") not in ("latest", *there):
+        said = ask(self.ssh, database, "backups")
+        there = [each["name"] for each in said["backups"]]
+        known = there if said.get("latest", "") is None else ["latest", *there]
+        if name.removesuffix(".dump") not in known:
             names = "\n  ".join(["", *there]) if there else " none"
             raise Failed(f"{database.name}: there is no back-up {name}; there are:{names}")
 
@@ -233,7 +248,3 @@ def _pair(text: str) -> tuple[str, str]:
     if "\n" in value or "\r" in value:
         raise Failed(f"{name}: a value is one line")
     return name, value
-
-
-def _agreed(question: str, answer: str) -> bool:
-    return sys.stdin.isatty() and input(question).strip() == answer

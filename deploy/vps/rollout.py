@@ -5,11 +5,13 @@ What happens on a server is its own program's (deploy/vps/host); here is only wh
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from deploy.shell import Failed, say, step, uninterrupted
 from deploy.vps import balancer
 from deploy.vps.failures import also_failing
+from deploy.vps.host.releases import matching
 from deploy.vps.servers import Server
 from deploy.vps.session import Session
 from deploy.vps.ssh import all_of, each
@@ -46,9 +48,9 @@ def rollback(session: Session, name: str | None) -> None:
     """Have the release before serve everywhere, or one that is named. Who lacks it, as a new
     machine does, keeps nobody from going back."""
     start, found = time.monotonic(), _statuses(session)
-    wanted = name or _before(found)
-    # One that was named may have been gone back from: no history has it, and it may be there.
-    able = [one for one in found if wanted in found[one]["history"]] or list(found)
+    kept = {one: status.get("kept", status["history"]) for one, status in found.items()}
+    wanted = (matching(chain(*kept.values()), name) or name) if name else _before(found)
+    able = [one for one in found if wanted in kept[one]] or list(found)
     _roll(session, lambda one: session.follow(one, "rollback", wanted), servers=able)
     say(f"{wanted} serves on {_names(able)}, after {time.monotonic() - start:.1f} s")
     for one in (one for one in found if one not in able):

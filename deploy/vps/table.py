@@ -30,7 +30,7 @@ def show(fleet: Fleet, found: Mapping[str, Any], *, as_json: bool) -> int:
             lines = [str(one)] if _failed(one) else [f"{name}: {each}" for each in _said(one)]
             for line in lines:
                 say(line)
-        for line in differences(found):
+        for line in [*differences(found), *to_go_back_to(found)]:
             say(line)
     ill = any(_failed(one) or problems(one) for one in found.values())
     return int(ill or bool(differences(found)))
@@ -51,7 +51,7 @@ def _row(name: str, roles: str, one: Any) -> Sequence[str]:
     return (
         name,
         roles,
-        " ".join(filter(None, (one["release"], one["colour"]))) or "-",
+        " ".join(filter(None, (one["release"], one["colour"]))) if one["release"] else "-",
         (one["commit"] or "-")[:12],
         _ago(one["age"]),
         one["health"] or "-",
@@ -67,7 +67,8 @@ def problems(one: Mapping[str, Any]) -> list[str]:
     or not."""
     found = []
     if one["health"] not in (None, "healthy"):
-        found.append(f"is {one['health']}: GET /health says of what")
+        ill = ", ".join(one.get("ill", [])) or "vps logs web"
+        found.append(f"is {one['health']}: {ill}")
     if one["release"] is None and {"web", "worker"}.intersection(one["roles"]):
         found.append("has no release yet: vps release")
     found += [f"{unit} is {state}: vps logs" for unit, state in _wrong_units(one)]
@@ -106,7 +107,18 @@ def differences(found: Mapping[str, Any]) -> list[str]:
     }
     if len(set(commits.values())) < 2:
         return []
-    return [f"servers differ in their commits: {', '.join(map(' '.join, commits.items()))}"]
+    which = ", ".join(map(" ".join, commits.items()))
+    return [f"servers differ in their commits: {which}: vps release, or vps rollback RELEASE"]
+
+
+def to_go_back_to(found: Mapping[str, Any]) -> list[str]:
+    """What `vps rollback` takes; once, where servers have the same."""
+    servers: dict[str, list[str]] = {}
+    for name, one in found.items():
+        kept = [] if _failed(one) else one.get("kept", [])
+        if others := " ".join(each for each in kept if each != one["release"]):
+            servers.setdefault(others, []).append(name)
+    return [f"to go back to, on {', '.join(on)}: {kept}" for kept, on in servers.items()]
 
 
 def notes(one: Mapping[str, Any]) -> list[str]:

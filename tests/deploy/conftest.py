@@ -17,7 +17,9 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servers:
     found.answer("*", "prepare", out={"release": NEW})
     found.answer("*", "status", out=HEALTHY)
     found.answer("*", "balance", out={"out": []})
-    found.answer("*", "backups", out={"backups": [{"name": "20261126T031000Z-nightly"}]})
+    backup = "20261126T031000Z-nightly"
+    listed = [{"name": backup, "line": f"{backup}  3 rows"}]
+    found.answer("*", "backups", out={"backups": listed, "latest": backup})
     found.answer("*", "migrate", out={"pending": []})
     for verb in (
         "turn",

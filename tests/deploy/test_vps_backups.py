@@ -92,11 +92,18 @@ def test_one_that_fails_leaves_nothing(server: tuple[Host, Played]) -> None:
         backups.make(host, None, "../x")
 
 
-def add(host: Host, day: int, *, described: bool = True) -> None:
+def add(
+    host: Host,
+    day: int,
+    *,
+    described: bool = True,
+    revision: str | None = "0004",
+    users: int = 3,
+) -> None:
     name = f"202601{day:02}T031000Z-nightly"
     (host.layout.backups / f"{name}.dump").write_bytes(b"a dump")
     if described:
-        about = {"revision": "0004", "counts": {"users": 3}, "bytes": 6, "seconds": 0.1}
+        about = {"revision": revision, "counts": {"users": users}, "bytes": 6, "seconds": 0.1}
         (host.layout.backups / f"{name}.json").write_text(json.dumps(about))
 
 
@@ -152,6 +159,34 @@ def test_one_without_its_description_is_none(server: tuple[Host, Played]) -> Non
     name = "20260101T031000Z-nightly"
     with pytest.raises(Failed, match=rf"none\n{name}\.dump is none without {name}\.json"):
         backups.find(host.layout, "latest")
+
+
+def test_the_latest_is_the_newest_with_something_in_it(server: tuple[Host, Played]) -> None:
+    host, _ = server
+    add(host, 2, revision=None)
+    add(host, 3, users=0)
+    with pytest.raises(Failed, match=r"'latest' \(an empty one is to be named\).*\n  20260102"):
+        backups.find(host.layout, "latest")
+    add(host, 1)
+    assert backups.find(host.layout, "latest").name == "20260101T031000Z-nightly"
+    assert backups.find(host.layout, "20260103T031000Z-nightly").is_empty
+
+
+def test_one_that_deploy_cannot_read_is_named(
+    server: tuple[Host, Played], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, _ = server
+    add(host, 2, described=False)
+    about = host.layout.backups / "20260102T031000Z-nightly.json"
+    about.mkdir()  # as root, we may read all files
+    why = rf"cannot read it: chown deploy: {about.with_suffix('')}\.\*"
+    with pytest.raises(Failed, match=why):
+        backups.find(host.layout, "latest")
+    add(host, 1)
+    assert backups.find(host.layout, "latest").name == "20260101T031000Z-nightly"
+    assert "20260102T031000Z-nightly.dump is left out" in capsys.readouterr().out
+    data.list_backups(host, argparse.Namespace())
+    assert "chown deploy: " in capsys.readouterr().out
 
 
 def test_the_first_one_needs_the_room_of_the_database(

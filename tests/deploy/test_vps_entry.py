@@ -9,7 +9,8 @@ from threading import Thread
 
 import pytest
 
-from deploy.vps.host import entry, releases, status
+from deploy.shell import Failed
+from deploy.vps.host import entry, processes, releases, status
 from deploy.vps.host.layout import Layout
 from service.settings import ROOT
 from tests.deploy.vps_host import make_host, unpacked
@@ -66,6 +67,17 @@ def test_who_asks_what_a_verb_takes_is_told_all_of_it(verb: str) -> None:
     said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     assert f"usage: slipway {verb} " in said
     assert "--attended" in said
+
+
+def test_the_requests_of_nginx_are_shown_and_not_its_starts_alone() -> None:
+    journal, files = processes.logs(["nginx"], follow=True, lines=9)
+    assert (journal[0], "--follow" in journal) == ("journalctl", False)
+    where = "/var/log/nginx"
+    assert files == ["tail", "--lines=9", "-F", f"{where}/access.log", f"{where}/error.log"]
+    (web,) = processes.logs(["web"], follow=True, lines=9)
+    assert "--follow" in web
+    with pytest.raises(Failed, match="ask for its logs alone"):
+        processes.logs(["web", "nginx"], follow=False, lines=9)
 
 
 def test_the_certificate_is_asked_for_by_the_domain_and_may_be_self_signed(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """`vps restore` of several servers: when the site is closed for it, and when it is opened again."""
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.standin import HEALTHY, RELEASE, THREE, Servers, vps
+from tests.deploy.standin import HEALTHY, ONE, RELEASE, THREE, Servers, vps
 
 
 def test_a_restore_migrates_and_leaves_maintenance_as_it_was(
@@ -34,6 +36,24 @@ def test_maintenance_stays_on_if_it_was_or_if_nobody_knows_what_happened(
     assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 1
     assert "front: maintenance off" not in servers.asked()
     assert "maintenance stays on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("typed", ["20261126T031000Z-nightly", "latest"])
+def test_who_is_asked_sees_what_latest_means_and_types_that(
+    servers: Servers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: str,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{typed}\n"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    servers.answer("one", "restore", out="done\n")
+    agreed = typed != "latest"
+    assert vps(tmp_path, ONE, "restore", "latest") == int(not agreed)
+    restored = [line for line in servers.asked() if "restore" in line]
+    assert restored == ([f"one: restore {typed} --yes"] if agreed else [])
+    assert "20261126T031000Z-nightly  3 rows\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

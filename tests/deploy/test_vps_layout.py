@@ -149,7 +149,7 @@ def test_a_rollback_goes_to_the_one_before_or_to_a_named_one(host: Host) -> None
         releases.before(host.layout, one, None)
 
 
-def test_what_was_gone_back_from_is_forgotten(host: Host) -> None:
+def test_what_was_gone_back_from_is_not_gone_back_to_by_itself(host: Host) -> None:
     one, two, three = serve(host, 1, 2, 3)
     releases.remember(host.layout, two)
     assert releases.history(host.layout) == [one, two]

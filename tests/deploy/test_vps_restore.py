@@ -39,6 +39,7 @@ def seen_during(played: Played, step: str, look: Callable[[], object]) -> list[o
 
 def test_the_site_is_closed_while_the_databases_are_swapped_and_no_longer(
     server: tuple[Host, Played],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     host, played = server
     closed: dict[str, bool] = {}
@@ -48,6 +49,8 @@ def test_the_site_is_closed_while_the_databases_are_swapped_and_no_longer(
     }
     played.pending = "0005"
     said = restore.restore(host, "latest")
+    made = "20260101T031000Z-nightly  2026-01-01 03:10 UTC, 0.0 MiB, 3 rows, revision 0004\n"
+    assert made in capsys.readouterr().out
     assert closed == {"pg_restore": False, "swap": True, "root migrate": True}
     assert not edge.maintenance(host.layout)
     (kept,) = [name for name in played.databases if name != "slipway"]

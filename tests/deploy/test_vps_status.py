@@ -1,6 +1,8 @@
 """`vps status`: what is shown of each server, and what is a problem."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests.deploy.vps_host import make_host, make_served
 
 BAD = {
     "health": "degraded",
+    "ill": ["redis down", "worker down"],
     "units": {"web@blue": "inactive", "web@green": "active", "worker": "failed"},
     "disk": {"free": 512 << 20, "total": 10 << 30},
     "backup_age": 3 * 86400,
@@ -48,7 +51,7 @@ def test_status_is_a_table(
     ]
     assert cells[4:] == [
         ["front: front is there, but nothing listens on its port 22: is it SSH's?"],
-        ["web2: is degraded: GET /health says of what"],
+        ["web2: is degraded: redis down, worker down"],
         ["web2: worker is failed: vps logs"],
         ["web2: has 512 MiB of disk left"],
         ["web2: its last back-up was made 3 d ago: vps logs backup"],
@@ -82,7 +85,9 @@ def test_a_server_without_a_release_is_a_problem(
 ) -> None:
     servers.answer("web2", "status", out={**HEALTHY, **NEVER})
     assert vps(tmp_path, THREE, "status") == 1
-    assert capsys.readouterr().out.splitlines()[4:] == ["web2: has no release yet: vps release"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4:] == ["web2: has no release yet: vps release"]
+    assert "green" not in lines[3]
 
 
 def test_servers_that_serve_different_commits_are_a_problem(
@@ -90,8 +95,9 @@ def test_servers_that_serve_different_commits_are_a_problem(
 ) -> None:
     servers.answer("web1", "status", out={**HEALTHY, "commit": "f" * 40})
     assert vps(tmp_path, THREE, "status") == 1
-    said = "servers differ in their commits: front 0123456789ab, web1 ffffffffffff"
-    assert said in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "servers differ in their commits: front 0123456789ab, web1 ffffffffffff" in said
+    assert said.endswith("web2 0123456789ab: vps release, or vps rollback RELEASE\n")
 
 
 def test_all_that_a_server_is_for_has_to_run(tmp_path: Path) -> None:
@@ -116,3 +122,25 @@ def test_a_nightly_back_up_that_failed_or_is_not_made_any_more_is_a_problem(
     units = {**HEALTHY["units"], "backup": "failed", "backup.timer": "active"}
     assert table.problems({**HEALTHY, "units": units}) == ["backup is failed: vps logs"]
     assert table.problems({**HEALTHY, "units": {**units, "backup": "activating"}}) == []
+
+
+def test_a_release_serves_since_it_came_to_do_so_and_not_since_it_was_made(
+    tmp_path: Path,
+) -> None:
+    host, _, _ = make_served(tmp_path)  # made in January
+    assert status.status(host)["age"] < 60
+    then = time.time() - 7200
+    os.utime(host.layout.colour("blue"), (then, then), follow_symlinks=False)
+    said = " ".join(status.lines(status.status(host)))
+    assert "(for 2 h), ready, as blue" in said
+
+
+def test_what_a_service_that_is_degraded_lacks_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, played, _ = make_served(tmp_path)
+    checks = {"database": {"status": "up"}, "redis": {"status": "down"}}
+    answer = {"status": "degraded", "checks": checks}
+    monkeypatch.setattr(played, "ask", lambda *_: (200, answer))
+    found = status.status(host)
+    assert (found["health"], found["ill"]) == ("degraded", ["redis down"])

@@ -145,7 +145,21 @@ def test_variables_that_the_service_refuses_change_nothing(
 ) -> None:
     host, played, first = served
     played.failing = {"service settings": "WEB_THREADS must be a number"}
-    with pytest.raises(Failed, match="WEB_THREADS must be a number"):
+    with pytest.raises(Failed, match=r"WEB_THREADS must be a number\n.*vps env set NAME=VALUE"):
         variables.change(host, {"WEB_THREADS": "many"}, (), "alice")
     assert [path.name for path in host.layout.env.glob("*.env")] == ["1.env"]
     assert [each.name for each in releases.every(host.layout)] == [first.name]
+
+
+def test_a_variable_that_the_service_does_not_know_is_set_and_said(
+    served: tuple[Host, Played, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, played, _ = served
+    played.known = {name: {"secret": False} for name in ("LOG_LEVEL", "JWT_SECRET")}
+    given = {"LOGS_LEVEL": "INFO", "JWT_SECRET_FILE": "/etc/jwt"}
+    variables.change(host, given, (), "alice")
+    said = capsys.readouterr().out
+    unknown = "LOGS_LEVEL is no variable of the service (LOG_LEVEL?); it is set all the same"
+    assert [line.strip() for line in said.splitlines() if " is no " in line] == [unknown]
+    assert said.count("check the variables") == 1
+    assert "LOGS_LEVEL=INFO" in host.layout.env_current.read_text()

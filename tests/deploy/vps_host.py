@@ -3,6 +3,7 @@
 Only what touches the world is played (deploy/vps/host/runner.py); links, flags and files are real.
 """
 
+import json
 import re
 import shutil
 import time
@@ -47,6 +48,7 @@ class Played(Runner):
         self.during: dict[str, Callable[[], None]] = {}  # what happens while it runs
         self.broken: Path | None = None  # a release whose worker ends at once
         self.pending = ""  # revisions
+        self.known: dict[str, dict[str, object]] = {}  # what the service says of its variables
         self.started: dict[str, int] = {}  # units that run, and since when
         self.databases = {LIVE: "what was live"}
         self.environments: list[Mapping[str, str]] = []
@@ -125,6 +127,8 @@ class Played(Runner):
                 return self._asked(command[-1])
             case ["service", "migrate", "--pending"]:
                 return self.pending
+            case ["service", "settings", "--json", *_]:
+                return json.dumps(self.known)
             case ["venv", _]:
                 (Path(command[-1]) / "bin").mkdir(parents=True)
                 (Path(command[-1]) / "bin/python").write_text("a Python")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -108,7 +109,10 @@ def _status(host: Host, _: argparse.Namespace) -> None:
 
 
 def _logs(_: Host, said: argparse.Namespace) -> None:
-    _execute(processes.logs(said.unit, follow=said.follow, lines=said.lines))
+    *first, last = processes.logs(said.unit, follow=said.follow, lines=said.lines)
+    for command in first:
+        subprocess.run(command)  # noqa: S603
+    _execute(last)
 
 
 def _run(host: Host, said: argparse.Namespace) -> None:

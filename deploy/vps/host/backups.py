@@ -48,7 +48,13 @@ class Backup:
     def line(self) -> str:
         about, rows = self.about, sum(self.about.counts.values())
         size = f"{about.bytes / 2**20:.1f} MiB"
-        return f"{self.name}  {size}, {rows} rows, revision {about.revision or 'none'}"
+        made = f"{self.at:%Y-%m-%d %H:%M} UTC"
+        return f"{self.name}  {made}, {size}, {rows} rows, revision {about.revision or 'none'}"
+
+    @property
+    def is_empty(self) -> bool:
+        """As before the first migration."""
+        return self.about.revision is None or not any(self.about.counts.values())
 
 
 def make(host: Host, release: Path | None, reason: str) -> str:
@@ -155,27 +161,39 @@ def every(found: Layout) -> list[Backup]:
             about = About(**json.loads(dump.with_suffix(".json").read_text()))
         except (OSError, ValueError, TypeError):
             continue
-        if _NAME.fullmatch(dump.stem):
+        if _NAME.fullmatch(dump.stem) and os.access(dump, os.R_OK):
             backups.append(Backup(dump.stem, dump, about))
     return backups
+
+
+def latest(there: list[Backup]) -> Backup | None:
+    """The newest one with something in it: an empty one has to be named."""
+    return next((each for each in reversed(there) if not each.is_empty), None)
 
 
 def find(found: Layout, name: str) -> Backup:
     """The one of that name, or the newest for `latest`. Raises Failed, with those that there
     are."""
     there = every(found)
-    if name == "latest" and there:
-        return there[-1]
+    if name == "latest" and (newest := latest(there)):
+        for line in not_described(found, there):
+            progress.detail(line)
+        return newest
     for each in there:
         if each.name == name.removesuffix(".dump"):
             return each
     lines = "\n  ".join(["", *(each.line() for each in there)]) or " none"
-    why = f"there is no back-up {name!r} in {found.backups}; there are:{lines}"
-    raise Failed("\n".join([why, *_not_described(found, there)]))
+    what = f"{name!r} (an empty one is to be named)" if name == "latest" else f"{name!r}"
+    why = f"there is no back-up {what} in {found.backups}; there are:{lines}"
+    raise Failed("\n".join([why, *not_described(found, there)]))
 
 
-def _not_described(found: Layout, there: list[Backup]) -> Iterator[str]:
-    """Dumps that were copied here without what makes them back-ups."""
+def not_described(found: Layout, there: list[Backup]) -> Iterator[str]:
+    """Dumps that were copied here without what makes them back-ups, or for another user."""
     for dump in sorted({*found.backups.glob("*.dump")} - {each.dump for each in there}):
-        about = dump.with_suffix(".json").name
-        yield f"{dump.name} is none without {about}, which must be beside it, and deploy's to read"
+        about = dump.with_suffix(".json")
+        if not about.exists():
+            yield f"{dump.name} is none without {about.name}, which must be beside it"
+        else:
+            files = f"{dump.with_suffix('')}.*"
+            yield f"{dump.name} is left out, since deploy cannot read it: chown deploy: {files}"

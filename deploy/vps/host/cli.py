@@ -72,7 +72,7 @@ def _add_releases(add: Add) -> None:
     back = add(
         "rollback", "back to the release before, in seconds, or to a named one", changes=True
     )
-    back.add_argument("name", metavar="RELEASE", nargs="?")
+    back.add_argument("name", metavar="RELEASE", nargs="?", help="its name, or its commit")
     add("receive", "what Git's hook calls: release what was pushed")
     add("ssh", "what sshd calls for a key of CI: only what that may do")
 

@@ -38,8 +38,11 @@ def back_up(host: Host, said: argparse.Namespace) -> None:
 
 def list_backups(host: Host, _: argparse.Namespace) -> None:
     found = backups.every(host.layout)
-    as_data = [{"name": each.name, **asdict(each.about)} for each in found]
-    progress.tell({"backups": as_data}, "\n".join(each.line() for each in found) or "none yet")
+    as_data = [{"name": each.name, "line": each.line(), **asdict(each.about)} for each in found]
+    newest = backups.latest(found)
+    about = {"backups": as_data, "latest": newest.name if newest else None}
+    lines = [each.line() for each in found] or ["none yet"]
+    progress.tell(about, "\n".join([*lines, *backups.not_described(host.layout, found)]))
 
 
 def replace_database(host: Host, said: argparse.Namespace) -> None:

@@ -33,6 +33,13 @@ def serving(host: Host) -> Path | None:
     return release if units.runs(host, units.web(now)) else None
 
 
+def since(host: Host) -> float:
+    """When what serves came to do so, in seconds of the epoch: a rollback counts too."""
+    found = host.layout
+    link = found.colour(colour(found)) if host.server.has("web") else found.workers
+    return link.lstat().st_mtime
+
+
 def idle(host: Host) -> str:
     """The colour that the next release goes to: the first goes to the one that would serve."""
     now = colour(host.layout)

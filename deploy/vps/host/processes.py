@@ -16,6 +16,7 @@ LOGS = {
     "postgres": ("postgresql@*.service",),
     "redis": ("redis-server.service",),
 }
+REQUESTS = ("/var/log/nginx/access.log", "/var/log/nginx/error.log")
 SERVICE = ("web", "worker", "scheduler", "migrate")
 _CONSOLE = """
 from service.app import create_app
@@ -27,13 +28,18 @@ print("app and session are there; what you change is kept by session.commit()")
 """
 
 
-def logs(names: list[str], *, follow: bool, lines: int) -> list[str]:
-    """Raises Failed for a name that there is not."""
+def logs(names: list[str], *, follow: bool, lines: int) -> list[list[str]]:
+    """Commands, one after the other. Raises Failed for a name that there is not."""
     if unknown := [name for name in names if name not in LOGS]:
         raise Failed(f"there is no unit {unknown[0]!r}; there are {', '.join(LOGS)}")
+    if "nginx" in names and len(names) > 1:
+        raise Failed("nginx writes to files of its own: ask for its logs alone")
     chosen = [f"--unit={unit}" for name in names or SERVICE for unit in LOGS[name]]
     words = ["--no-pager", "--output=short-iso", f"--lines={lines}"]
-    return ["journalctl", *words, *(["--follow"] if follow else []), *chosen]
+    journal = ["journalctl", *words, *chosen]
+    if names == ["nginx"]:  # its journal has starts alone
+        return [journal, ["tail", f"--lines={lines}", *(["-F"] if follow else []), *REQUESTS]]
+    return [[*journal, *(["--follow"] if follow else [])]]
 
 
 def command(release: Path, words: list[str]) -> list[str]:

@@ -75,12 +75,13 @@ def prepare(host: Host, folder: Path) -> None:
     check_variables(host, folder)
 
 
-def check_variables(host: Host, folder: Path, *more: str) -> None:
-    """Raises Failed, with all that is wrong with them."""
+def check_variables(host: Host, folder: Path, *more: str) -> str:
+    """What the service says of them. Raises Failed, with all that is wrong with them."""
     try:
-        host.runner.run(units.service(folder, "settings", *more))
+        return host.runner.run(units.service(folder, "settings", *more))
     except CommandFailed as failure:
-        raise Failed(failure.said) from None
+        how = "On servers: python -m deploy vps env set NAME=VALUE"
+        raise Failed(f"{failure.said}\n{how}") from None
 
 
 def migrate(host: Host, folder: Path, *, saved: bool = False) -> None:

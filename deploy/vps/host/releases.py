@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from deploy.vps.host.layout import COLOURS, Host, Layout
 
 NAME = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})")
 VARIABLES = "release.env"  # what the units are told of a release
+GONE_BACK_FROM = "-"  # before a name in the history
 
 
 def new_name(found: Layout, commit: str, now: datetime | None = None) -> str:
@@ -30,6 +32,17 @@ def find(found: Layout, name: str) -> Path:
     return folder
 
 
+def matching(names: Iterable[str], wanted: str) -> str | None:
+    """The one that is called so or in part, by its time or its commit; None if there is none.
+    Raises Failed if there are several."""
+    part = wanted[:12] if re.fullmatch("[0-9a-f]{12,40}", wanted) else wanted
+    there = sorted({name for name in names if part in name})
+    if len(there) > 1:
+        lines = "\n  ".join(["", *there])
+        raise Failed(f"there are several releases {wanted!r}; which one?{lines}")
+    return there[0] if there else None
+
+
 def every(found: Layout) -> list[Path]:
     """All of them, oldest first."""
     if not found.releases.is_dir():
@@ -47,37 +60,48 @@ def commit(folder: Path) -> str:
     return said[1] if said else folder.name.partition("-")[2]
 
 
-def age(folder: Path, now: datetime | None = None) -> float:
-    """Seconds since it was made, by its name."""
-    made = datetime.strptime(folder.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return ((now or datetime.now(UTC)) - made).total_seconds()
-
-
 def write_variables(folder: Path, sha: str) -> None:
     layout.write(folder / VARIABLES, f"COMMIT_SHA={sha}\n")
 
 
 def history(found: Layout) -> list[str]:
     """The names of those that served, the newest last, as far as they are still here."""
+    return [name for name in _lines(found) if (found.releases / name).is_dir()]
+
+
+def gone_back_from(found: Layout) -> list[str]:
+    """The names of those that served until a rollback, as far as they are still here."""
+    names = [line[1:] for line in _lines(found) if line.startswith(GONE_BACK_FROM)]
+    return [name for name in names if (found.releases / name).is_dir()]
+
+
+def kept(found: Layout) -> list[str]:
+    """The names of all that have served, the one that does last: what a rollback takes."""
+    return [*gone_back_from(found), *history(found)]
+
+
+def _lines(found: Layout) -> list[str]:
     try:
-        lines = found.history.read_text().split()
+        return found.history.read_text().split()
     except OSError:
         return []
-    return [name for name in lines if (found.releases / name).is_dir()]
 
 
 def remember(found: Layout, name: str) -> None:
     """It serves, and what served after it was gone back from."""
-    names = history(found)
-    names = names[: names.index(name) + 1] if name in names else [*names, name]
-    layout.write(found.history, "".join(f"{each}\n" for each in names))
+    names, gone = history(found), gone_back_from(found)
+    end = names.index(name) + 1 if name in names else len(names)
+    gone = [each for each in [*gone, *names[end:]] if each != name]
+    lines = [*(f"{GONE_BACK_FROM}{each}" for each in gone), *names[:end]]
+    lines += [] if name in names else [name]
+    layout.write(found.history, "".join(f"{line}\n" for line in lines))
 
 
 def before(found: Layout, serves: str | None, wanted: str | None) -> Path:
-    """Where a rollback goes: the release that was named, which may be the one that serves, else
-    the one that served before. Raises Failed if there is none."""
+    """Where a rollback goes: the release that was named, or its commit, which may be the one that
+    serves, else the one that served before. Raises Failed if there is none."""
     if wanted:
-        return find(found, wanted)
+        return find(found, matching([each.name for each in every(found)], wanted) or wanted)
     names = history(found)
     if serves in names:
         names = names[: names.index(serves)]
@@ -96,13 +120,14 @@ def linked(found: Layout) -> set[Path]:
 
 
 def prune(host: Host, *also: Path) -> list[str]:
-    """Remove releases that are neither linked to nor among the last that served, what was left
-    half made, and environments and variables that none of the rest uses. Returns the names."""
+    """Remove releases that are neither linked to nor among the last that served, of which those
+    that were gone back from go first; what was left half made; and environments and variables that
+    none of the rest uses. Returns the names."""
     found = host.layout
-    kept = linked(found) | {each.resolve() for each in also}
-    kept |= {(found.releases / name).resolve() for name in history(found)[-host.server.keep :]}
+    stay = linked(found) | {each.resolve() for each in also}
+    stay |= {(found.releases / name).resolve() for name in kept(found)[-host.server.keep :]}
     gone = [each for each in found.releases.iterdir() if each.name.startswith(".")]
-    gone += [each for each in every(found) if each.resolve() not in kept]
+    gone += [each for each in every(found) if each.resolve() not in stay]
     for each in gone:
         remove(each)
     rest = [*every(found), found.failed]

@@ -26,6 +26,7 @@ def restore(host: Host, name: str) -> str:
     unless it is said otherwise."""
     backup = backups.find(host.layout, name)
     told = _here(host)
+    progress.detail(backup.line())
     _drop_old(host, told)
     with _scratch(host, backup, told, SCRATCH) as scratch, uninterrupted():
         replaced = f"{REPLACED}{datetime.now(UTC).strftime(_MOMENT)}"

@@ -30,6 +30,7 @@ def status(host: Host) -> dict[str, Any]:
     """All of it; None for what cannot be known just now."""
     found, serves = host.layout, edge.serving(host)
     colour = edge.colour(found) if host.server.has("web") else None
+    health = _health(host, colour) if colour and serves else {}
     usage = shutil.disk_usage(found.root)
     kept = backups.every(found) if host.server.has("database") else []
     return {
@@ -38,8 +39,9 @@ def status(host: Host) -> dict[str, Any]:
         "colour": colour,
         "release": serves.name if serves else None,
         "commit": releases.commit(serves) if serves else None,
-        "age": round(releases.age(serves)) if serves else None,
-        "health": _health(host, colour) if colour and serves else None,
+        "age": round(time.time() - edge.since(host)) if serves else None,
+        "health": health.get("status"),
+        "ill": _ill(health.get("checks")),
         "units": _units(host),
         "queue": _queue(host) if host.server.has("worker") and serves else None,
         "disk": {"free": usage.free, "total": usage.total},
@@ -50,15 +52,22 @@ def status(host: Host) -> dict[str, Any]:
         "locked": lock.locked(found),
         "running": lock.running(found),
         "history": releases.history(found),
+        "kept": releases.kept(found),
         "backup": kept[-1].name if kept else None,
         "backup_age": round(time.time() - kept[-1].at.timestamp()) if kept else None,
         "last": _last(host),
     }
 
 
-def _health(host: Host, colour: str) -> str:
-    """healthy, degraded, unhealthy, or that nothing answers."""
-    return str(host.runner.ask(PORTS[colour], "/health")[1].get("status") or "does not answer")
+def _health(host: Host, colour: str) -> dict[str, Any]:
+    """Its status is healthy, degraded, unhealthy, or that nothing answers."""
+    return {"status": "does not answer"} | host.runner.ask(PORTS[colour], "/health")[1]
+
+
+def _ill(checks: object) -> list[str]:
+    """The parts of the service that are not up, and how they are."""
+    found = checks if isinstance(checks, dict) else {}
+    return [f"{name} {each['status']}" for name, each in found.items() if each["status"] != "up"]
 
 
 def _units(host: Host) -> dict[str, str]:
@@ -129,12 +138,14 @@ def lines(found: dict[str, Any]) -> list[str]:
     """For people."""
     if found["release"]:
         age = _age(found["age"])
-        serves = f"{found['release']} ({age} old), {found['health'] or 'works'}"
+        health = ", ".join([found["health"] or "works", *found["ill"]])
+        serves = f"{found['release']} (for {age}), {health}"
+        serves += f", as {found['colour']}" if found["colour"] else ""
     else:
         serves = "nothing yet"
     shown = {
         found["server"]: ", ".join(found["roles"]),
-        "serves": f"{serves}{', as ' + found['colour'] if found['colour'] else ''}",
+        "serves": serves,
         "units": ", ".join(f"{name} {state}" for name, state in found["units"].items()),
         "jobs waiting": found["queue"],
         "disk": f"{found['disk']['free'] >> 20} of {found['disk']['total'] >> 20} MiB free",
@@ -145,7 +156,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         "running": found["running"],
         "last back-up": found["backup"],
         "last change": _change(found["last"]),
-        "served before": " ".join(found["history"][:-1]) or None,
+        "to go back to": " ".join(name for name in found["kept"] if name != found["release"]),
     }
     return [f"{name:16} {text}" for name, text in shown.items() if text not in (None, "")]
 

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from deploy.shell import CommandFailed
-from deploy.vps.host import edge, envfile, layout, progress, release, releases, turn, units
+from deploy.shell import Failed
+from deploy.vps.host import edge, envfile, layout, progress, release, releases, turn
 from deploy.vps.host.layout import Host
 
 HIDDEN = "(set)"
@@ -37,8 +38,7 @@ def change(
         progress.tell({"result": "ok", "changed": True}, "kept for the first release")
         return
     try:
-        progress.step("check the variables")
-        release.check_variables(host, serves, "--dotenv", str(file))
+        _say_unknown(given, release.check_variables(host, serves, "--json", "--dotenv", str(file)))
         folder = copied(host, serves, file, at)
     except BaseException:
         file.unlink()
@@ -52,6 +52,15 @@ def _say_absent(text: str, removed: tuple[str, ...]) -> None:
     for name in removed:
         if name not in envfile.values(text):
             progress.detail(f"{name} is not set")
+
+
+def _say_unknown(given: dict[str, str], said: str) -> None:
+    """No failure: what the service does not read, a library of it may."""
+    known = _parsed(said)
+    for name in given if known else ():
+        if name.removesuffix("_FILE") not in known:
+            meant = "".join(f" ({each}?)" for each in get_close_matches(name, known, 1))
+            progress.detail(f"{name} is no variable of the service{meant}; it is set all the same")
 
 
 def copied(host: Host, serves: Path, file: Path, at: datetime | None = None) -> Path:
@@ -92,12 +101,17 @@ def _known(host: Host) -> dict[str, dict[str, Any]]:
         return {}
     file = str(host.layout.env_current.resolve())
     try:
-        said = json.loads(
-            host.runner.run(units.service(serves, "settings", "--json", "--dotenv", file))
-        )
-    except (CommandFailed, ValueError):
+        return _parsed(release.check_variables(host, serves, "--json", "--dotenv", file))
+    except Failed:
         return {}
-    return said if isinstance(said, dict) else {}
+
+
+def _parsed(said: str) -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def shown(name: str, value: str, known: Callable[[str], dict[str, Any] | None]) -> str:
