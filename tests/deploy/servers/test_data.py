@@ -44,6 +44,41 @@ def test_a_restore_goes_back_to_the_back_up_and_keeps_what_was(one: Fleet) -> No
     assert int(one.front.sh(" ".join(f"'{word}'" for word in query))) == before + 1
 
 
+def test_what_a_restore_replaced_can_be_had_back(one: Fleet) -> None:
+    one.ok("backup", "--reason", "before")
+    sign_up(one, "dave")
+    count = users(one)
+    said = one.ok("restore", "latest", "--yes")
+    kept = next(word for word in said.split() if word.startswith("slipway_replaced_"))
+    one.ok("maintenance", "on")
+    try:
+        swap = f"slipway-root database swap {kept} slipway_replaced_by_hand"
+        one.front.sh(f"runuser -u deploy -- sudo -n {swap}")
+        assert users(one) == count
+    finally:
+        one.ok("maintenance", "off")
+
+
+def test_an_empty_back_up_is_not_the_latest(one: Fleet) -> None:
+    one.ok("backup", "--reason", "full")
+    empty = "/var/backups/slipway/20991231T000000Z-empty"
+    about = '{"revision": null, "counts": {}, "bytes": 1, "seconds": 0.1}'
+    one.front.sh(f"echo x >{empty}.dump; echo '{about}' >{empty}.json; chown deploy: {empty}.*")
+    try:
+        assert "-full is live" in one.ok("restore", "latest", "--yes")
+    finally:
+        one.front.sh(f"rm {empty}.*")
+
+
+def test_a_back_up_that_deploy_cannot_read_is_named(one: Fleet) -> None:
+    files = "/var/backups/slipway/20200101T000000Z-copied"
+    one.front.sh(f"touch {files}.dump {files}.json; chmod 600 {files}.*")  # as root
+    try:
+        assert f"chown deploy: {files}.*" in one.ok("backups")
+    finally:
+        one.front.sh(f"rm {files}.*")
+
+
 def test_a_restore_is_refused_before_the_disk_is_full(one: Fleet) -> None:
     before = users(one)
     one.ok("backup", "--reason", "room")
