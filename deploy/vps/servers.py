@@ -93,6 +93,7 @@ class Fleet(Strict):
             "branch": self.branch,
             "repository": self.repository,
             "keep": self.keep,
+            "database": self.database.name if self.database else None,
             "web_servers": [each.name for each in self.with_role("web")],
             "behind_balancer": self.balancer is not None,
             "backups": {"keep_days": self.backups.keep_days, "copy_to": self.backups.copy_to},

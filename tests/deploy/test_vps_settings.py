@@ -59,6 +59,7 @@ def test_one_server_is_all_there_is(tmp_path: Path) -> None:
         "branch": "main",
         "repository": None,
         "keep": 5,
+        "database": "one",
         "web_servers": ["one"],
         "behind_balancer": False,
         "backups": {"keep_days": 14, "copy_to": None},
