@@ -23,7 +23,7 @@ sys.exit(provision(fleet, fleet.servers, dry_run="--dry-run" in sys.argv))
 SERVERS = """\
 domain = "api.example.com"
 tls = "self-signed"
-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw alice"]
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA000000000000000000000000000000000000000000 alice"]
 
 [servers.one]
 address = "198.51.100.7"
@@ -32,7 +32,7 @@ roles = ["web", "worker", "database", "redis"]
 THREE = """\
 domain = "api.example.com"
 tls = "self-signed"
-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw alice"]
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA000000000000000000000000000000000000000000 alice"]
 
 [servers.front]
 address = "10.0.0.1"
