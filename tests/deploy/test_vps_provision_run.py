@@ -185,6 +185,12 @@ def test_who_is_the_last_to_work_is_not_stopped(tmp_path: Path) -> None:
     assert "disable slipway-worker.service" not in ended.stdout
 
 
+def test_who_has_no_database_is_told_what_to_set(tmp_path: Path) -> None:
+    settings = SERVERS.replace(', "database"', "")
+    ended, _ = run(tmp_path, "--dry-run", settings=settings)
+    assert "environment: no server has the role database, and DATABASE_URL is not" in ended.stdout
+
+
 def test_what_does_harm_is_not_done_unasked(tmp_path: Path) -> None:
     known = '{"server": "one", "names": ["one", "two"], "web_servers": ["one"], "tls": "none"}'
     ended, log = run(tmp_path, known=known)

@@ -28,7 +28,7 @@ from deploy.vps.provision import before, hold, keys, parts, system
 from deploy.vps.provision.addresses import resolved
 from deploy.vps.provision.connection import Line, use_openssh
 from deploy.vps.provision.hostkeys import told_if_new
-from deploy.vps.provision.operations import Act
+from deploy.vps.provision.operations import Act, Note
 from deploy.vps.provision.preflight import About, preflight
 from deploy.vps.provision.report import Report, step
 from deploy.vps.provision.secrets import Secrets, gather
@@ -197,11 +197,13 @@ def _say_what_would_change(state: State, report: Report) -> None:
         for host in state.inventory:
             with ctx_host.use(host):
                 for op_hash in host.op_hash_order:
+                    name = step(state, op_hash, host)
                     for command in state.ops[host][op_hash].command_generator():
                         if isinstance(command, Act) and command.says:
-                            what = f"{step(state, op_hash, host)}: would {command.says}"
-                            report.line(host.name, what)
+                            report.line(host.name, f"{name}: would {command.says}")
                             report.changes[host.name] += 1
+                        elif isinstance(command, Note):
+                            report.line(host.name, f"{name}: {command.says}")
 
 
 def _last_lines(report: Report, servers: Sequence[Server], dry_run: bool, took: float) -> int:
