@@ -88,7 +88,9 @@ def run(
     (folder / "deploy").mkdir()
     (folder / "deploy/servers.toml").write_text(settings)
     probe = PROBE.format(version=version, known=known, clock=int(time.time()))
-    stand_in = SSH.format(folder=folder, key=KEY, log=folder / "log", probe=probe, otherwise=otherwise)
+    stand_in = SSH.format(
+        folder=folder, key=KEY, log=folder / "log", probe=probe, otherwise=otherwise
+    )
     (folder / "ssh").write_text(stand_in)
     (folder / "ssh").chmod(0o755)
     env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}

@@ -90,7 +90,11 @@ def _read(known: str) -> dict[str, Any]:
     """Of a server.json, as far as it is one."""
     try:
         said = json.loads(known)
-        return {"names": [], "database": None, **said} if "server" in said and "web_servers" in said else {}
+        return (
+            {"names": [], "database": None, **said}
+            if "server" in said and "web_servers" in said
+            else {}
+        )
     except (ValueError, TypeError):
         return {}
 

@@ -65,9 +65,7 @@ def made_here(value: str, hosts: set[str]) -> bool:
     return own and bool(known)
 
 
-def unserved(
-    there: Mapping[str, str], wanted: Mapping[str, str], hosts: set[str]
-) -> Iterator[str]:
+def unserved(there: Mapping[str, str], wanted: Mapping[str, str], hosts: set[str]) -> Iterator[str]:
     """Addresses that neither a role nor `env set` gives, in words."""
     for name in ADDRESSES:
         value = there.get(name, "")
