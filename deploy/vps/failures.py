@@ -61,7 +61,8 @@ MEANINGS = (
     ),
     (
         "Connection refused",
-        "{server.address} is there, but nothing listens on its port {server.port}: is it SSH's?",
+        "{server.address} is there, but nothing listens on its port {server.port}: is it SSH's?"
+        " Or has it banned this address (fail2ban; 10 minutes, and longer each time)?",
     ),
     (
         "Connection timed out",

@@ -1,6 +1,7 @@
 """Servers, and what each is for: a fleet. Where it is written down: settings.py."""
 
 import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -93,6 +94,7 @@ class Fleet(Strict):
             "branch": self.branch,
             "repository": self.repository,
             "keep": self.keep,
+            "database": self.database.name if self.database else None,
             "web_servers": [each.name for each in self.with_role("web")],
             "behind_balancer": self.balancer is not None,
             "backups": {"keep_days": self.backups.keep_days, "copy_to": self.backups.copy_to},
@@ -135,4 +137,25 @@ def _key(path: str, given: str) -> str:
         raise Failed(f"{FILE}: {path}: {given} is a private key: the public one ends in .pub")
     if not _KEY.fullmatch(text):
         raise Failed(f"{FILE}: {path}: is no public key, nor a file (~/…, /…) that holds one")
+    if not _is_whole(*text.split()[:2]):
+        raise Failed(
+            f"{FILE}: {path}: is not whole, or not of the kind that it names: copy it again"
+        )
     return text
+
+
+def _is_whole(kind: str, encoded: str) -> bool:
+    """A key is fields, each after its length, of which the first is its kind (RFC 4253, 6.6)."""
+    try:
+        left = b64decode(encoded, validate=True)
+    except ValueError:
+        return False
+    fields: list[bytes] = []
+    while left:
+        end = 4 + int.from_bytes(left[:4], "big")
+        if len(left) < end:
+            return False
+        fields.append(left[4:end])
+        left = left[end:]
+    fewest = 2 if kind == "ssh-ed25519" else 3
+    return len(fields) >= fewest and fields[0] == kind.encode()

@@ -128,6 +128,18 @@ def test_options_that_somebody_gave_an_address_stay() -> None:
     assert variables.renewed(old, wanted, HOSTS) == f"{wanted}&x=1"
 
 
+def test_an_address_that_no_role_gives_is_to_be_set() -> None:
+    theirs = {"DATABASE_URL": MANAGED, "REDIS_URL": "rediss://:pw@redis.example.net:6380/0"}
+    assert list(variables.unserved(theirs, {}, HOSTS)) == []
+    ours = variables.variables(THREE, WEB, NOW)
+    assert list(variables.unserved(ours, ours, HOSTS)) == []
+    assert list(variables.unserved({**ours, "REDIS_URL": ""}, {}, HOSTS)) == [
+        "no server has the role database, and DATABASE_URL still leads to 10.0.0.1:"
+        " `vps env set DATABASE_URL`",
+        "no server has the role redis, and REDIS_URL is not set: `vps env set REDIS_URL`",
+    ]
+
+
 def test_other_variables_are_the_operators_once_they_are_there() -> None:
     added, changed = environment.differences(
         "JWT_SECRET=mine\n", {"JWT_SECRET": "777", "A": "1"}, HOSTS

@@ -7,6 +7,7 @@ import pytest
 
 from deploy.vps.provision import hardening, tls
 from deploy.vps.provision.entries import File
+from deploy.vps.provision.services import gone_files
 from deploy.vps.servers import Fleet, Server
 from tests.deploy.servers import lynis, testssl
 
@@ -43,6 +44,12 @@ def test_elsewhere_only_ssh_is() -> None:
     found = banning(DATA)
     assert set(found) == {"/etc/fail2ban/jail.local"}
     assert "sign-in" not in found["/etc/fail2ban/jail.local"]
+
+
+@pytest.mark.parametrize("server", [WEB, DATA])
+def test_what_a_role_alone_needs_is_not_written_where_it_is_removed(server: Server) -> None:
+    written = {entry.path for entry in hardening.entries()}
+    assert written & {entry.path for entry in gone_files(server.roles)} == {*()}
 
 
 def test_login_defs_keeps_what_is_not_ours() -> None:

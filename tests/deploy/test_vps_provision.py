@@ -170,6 +170,7 @@ def test_a_server_knows_what_it_is() -> None:
         "branch": "main",
         "repository": None,
         "keep": 5,
+        "database": "front",
         "web_servers": ["web"],
         "behind_balancer": True,
         "backups": {"keep_days": 14, "copy_to": None},

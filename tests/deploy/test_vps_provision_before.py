@@ -59,6 +59,34 @@ def test_a_server_that_is_none_any_more_is_said_to_go_on() -> None:
     assert list(before.dangers(fleet(other), {"other": renamed}, lambda _: False)) == []
 
 
+def test_data_that_stay_where_the_database_was_are_said_to() -> None:
+    data = server("data", "database", private="10.0.0.4")
+    front = FRONT.model_copy(update={"roles": ("balancer", "redis")})
+    (text,) = said(fleet(front, WEB, data), fleet(FRONT, WEB), WEB)
+    assert text == (
+        "database is taken from front: its data stay on front, where no back-ups are made any"
+        " more, and data begins with an empty database. How they are moved: deploy/vps/README.md,"
+        " Several servers"
+    )
+    (text,) = said(fleet(front, WEB), fleet(FRONT, WEB), WEB)
+    assert text.startswith("database is taken from front: its data stay on front, where no back-up")
+    assert "`vps env set DATABASE_URL`" in text
+    assert said(fleet(FRONT, WEB), fleet(front, WEB), WEB) == []  # a provider's, before
+
+
+def test_they_are_said_to_of_a_server_that_is_gone_too() -> None:
+    one = server("one", "web", "worker", "database", "redis", private="10.0.0.5")
+    known = About(known=json.dumps(THREE.document(WEB)))
+    first, *_ = before.dangers(fleet(one), {"one": known}, lambda _: True)
+    assert first.startswith("database is taken from front: its data stay on front, ")
+
+
+def test_a_database_whose_server_is_renamed_stays_where_it_is() -> None:
+    known = About(known=json.dumps(fleet(ONE).document(ONE)))
+    other = server("other", *ONE.roles)
+    assert list(before.dangers(fleet(other), {"other": known}, lambda _: True)) == []
+
+
 def test_who_is_not_asked_has_to_have_said_yes(capsys: pytest.CaptureFixture[str]) -> None:
     before.agree([], sure=False)
     before.agree(["it burns"], sure=True)

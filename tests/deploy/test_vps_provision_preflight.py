@@ -42,7 +42,8 @@ swap=0
         ),
         (
             "ssh: connect to host 198.51.100.7 port 22: Connection refused",
-            "198.51.100.7 is there, but nothing listens on its port 22: is it SSH's?",
+            "198.51.100.7 is there, but nothing listens on its port 22: is it SSH's?"
+            " Or has it banned this address (fail2ban; 10 minutes, and longer each time)?",
         ),
         (
             "root@198.51.100.7: Permission denied (publickey).",

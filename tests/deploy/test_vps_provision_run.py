@@ -20,10 +20,11 @@ from deploy.vps.settings import load
 fleet = load(Path(sys.argv[1]))
 sys.exit(provision(fleet, fleet.servers, dry_run="--dry-run" in sys.argv))
 """
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA000000000000000000000000000000000000000000"
 SERVERS = """\
 domain = "api.example.com"
 tls = "self-signed"
-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw alice"]
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA000000000000000000000000000000000000000000 alice"]
 
 [servers.one]
 address = "198.51.100.7"
@@ -32,7 +33,7 @@ roles = ["web", "worker", "database", "redis"]
 THREE = """\
 domain = "api.example.com"
 tls = "self-signed"
-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw alice"]
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA000000000000000000000000000000000000000000 alice"]
 
 [servers.front]
 address = "10.0.0.1"
@@ -49,6 +50,11 @@ roles = ["web", "worker"]
 # Nothing is installed and there are no files: each question is answered by nothing.
 SSH = """#!/bin/sh
 for command; do :; done
+case " $* " in *" -G "*)
+    printf 'hostname 198.51.100.7\nport 22\nuserknownhostsfile {folder}/known /nowhere\n'
+    exit ;;
+esac
+[ -e {folder}/known ] || printf '%s %s\n' 198.51.100.7 '{key}' >{folder}/known
 printf '%s\\0' "$command" >>"{log}"
 case $command in
     "printenv SSH_CONNECTION") echo "192.0.2.9 50000 198.51.100.7 2222" ;;
@@ -82,7 +88,9 @@ def run(
     (folder / "deploy").mkdir()
     (folder / "deploy/servers.toml").write_text(settings)
     probe = PROBE.format(version=version, known=known, clock=int(time.time()))
-    stand_in = SSH.format(log=folder / "log", probe=probe, otherwise=otherwise)
+    stand_in = SSH.format(
+        folder=folder, key=KEY, log=folder / "log", probe=probe, otherwise=otherwise
+    )
     (folder / "ssh").write_text(stand_in)
     (folder / "ssh").chmod(0o755)
     env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
@@ -128,6 +136,23 @@ def test_a_server_that_is_not_fit_is_not_touched(tmp_path: Path) -> None:
     assert log == ["printenv SSH_CONNECTION", "sh -s"]
 
 
+def test_the_host_key_of_a_server_that_was_not_met_before_is_told_once(
+    dry: tuple[list[str], list[str]], tmp_path: Path
+) -> None:
+    fingerprint = "ED25519 SHA256:GkmZ4WuakBZpSAI/pH+GvrpPYffs1iFFWHejRbxMxmU"
+    told = f"one  met for the first time, and taken for right: {fingerprint}. Compare that with"
+    lines, _ = dry
+    assert lines[0].startswith(told)
+    (tmp_path / "known").write_text(f"198.51.100.7 {KEY}\n")
+    ended, _ = run(tmp_path, "--dry-run")
+    assert "met for the first time" not in ended.stdout
+
+
+def test_it_is_told_of_one_that_does_not_let_us_in_too(tmp_path: Path) -> None:
+    ended, _ = run(tmp_path, version="11")
+    assert "met for the first time" in ended.stdout
+
+
 def test_a_server_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
     gone = "echo 'Connection timed out' >&2; exit 255"
     ended, _ = run(tmp_path, "--dry-run", otherwise=gone)
@@ -160,6 +185,12 @@ def test_who_is_the_last_to_work_is_not_stopped(tmp_path: Path) -> None:
     ended, _ = run(tmp_path, "--dry-run", settings=THREE, otherwise=otherwise)
     assert "give no requests to web1, web2" in ended.stdout
     assert "disable slipway-worker.service" not in ended.stdout
+
+
+def test_who_has_no_database_is_told_what_to_set(tmp_path: Path) -> None:
+    settings = SERVERS.replace(', "database"', "")
+    ended, _ = run(tmp_path, "--dry-run", settings=settings)
+    assert "environment: no server has the role database, and DATABASE_URL is not" in ended.stdout
 
 
 def test_what_does_harm_is_not_done_unasked(tmp_path: Path) -> None:

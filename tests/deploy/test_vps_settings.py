@@ -10,7 +10,7 @@ from deploy.vps.servers import Fleet
 from deploy.vps.settings import EXAMPLE, FILE, load
 from service.settings import ROOT
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI0000000000000000000000000000000000000000000 you"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA000000000000000000000000000000000000000000 you"
 ONE = f"""\
 domain = "api.example.com"
 tls = "self-signed"
@@ -59,6 +59,7 @@ def test_one_server_is_all_there_is(tmp_path: Path) -> None:
         "branch": "main",
         "repository": None,
         "keep": 5,
+        "database": "one",
         "web_servers": ["one"],
         "behind_balancer": False,
         "backups": {"keep_days": 14, "copy_to": None},
@@ -174,13 +175,18 @@ def test_a_key_may_be_a_file_of_it(tmp_path: Path) -> None:
     assert fleet.keys == (KEY,)
 
 
+NOT_WHOLE = "is not whole, or not of the kind that it names: copy it again"
 KEYS = {
     "not there": ("/nowhere.pub", "keys[0]: /nowhere.pub cannot be read: No such file"),
+    "cut short": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ you", f"keys[0]: {NOT_WHOLE}"),
+    "cut between fields": ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB", f"keys[0]: {NOT_WHOLE}"),
+    "cut where it decodes": (KEY.replace("0" * 20, ""), f"keys[0]: {NOT_WHOLE}"),
+    "of another kind": (KEY.replace("ssh-ed25519", "ssh-rsa"), f"keys[0]: {NOT_WHOLE}"),
     "no key": ("ssh", "keys[0]: is no public key, nor a file (~/…, /…) that holds one"),
     "of CI too": (f'{KEY}"]\nci_keys = ["{KEY}-and-ci', "is one of keys too: CI needs its own"),
     "twice": (
         f'{KEY}", "{KEY}-again',
-        "keys: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI000… is there twi",
+        "keys: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA00… is there twi",
     ),
 }
 

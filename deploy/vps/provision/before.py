@@ -28,6 +28,7 @@ def dangers(fleet: Fleet, found: Mapping[str, About], released: Released) -> Ite
     """In words. `found` has those that are provisioned now, by name; what each was is in its
     server.json."""
     was = {name: said for name, about in found.items() if (said := _read(about.known))}
+    yield from _without_data(fleet, was)
     yield from _without_tls(fleet, was.get(fleet.front.name, {}), released)
     yield from _without_web(fleet, was, released)
     there = {*(each.name for each in fleet.servers), *(said["server"] for said in was.values())}
@@ -35,6 +36,23 @@ def dangers(fleet: Fleet, found: Mapping[str, About], released: Released) -> Ite
         yield (
             f"{name} is none of the servers any more: if it runs, its worker and scheduler go on"
             " with the code and the connections that they have. Switch it off"
+        )
+
+
+def _without_data(fleet: Fleet, was: Mapping[str, Any]) -> Iterator[str]:
+    called = _called(was)
+    had = {called.get(name, name) for said in was.values() if (name := said["database"])}
+    now = fleet.database.name if fleet.database else None
+    for name in sorted(had - {now}):
+        then = (
+            f"{now} begins with an empty database. How they are moved: deploy/vps/README.md,"
+            " Several servers"
+            if now
+            else "no other server has the role. `vps env set DATABASE_URL` names the next one"
+        )
+        yield (
+            f"database is taken from {name}: its data stay on {name}, where no back-ups are made"
+            f" any more, and {then}"
         )
 
 
@@ -50,7 +68,7 @@ def _without_tls(fleet: Fleet, was: Mapping[str, Any], released: Released) -> It
 def _without_web(fleet: Fleet, was: Mapping[str, Any], released: Released) -> Iterator[str]:
     """Of one that is none of the fleet any more, it is not known whether it serves."""
     webs, there = fleet.with_role("web"), {each.name: each for each in fleet.servers}
-    called = {said["server"]: name for name, said in was.items()}  # by another name, maybe
+    called = _called(was)
     had = {called.get(each, each) for said in was.values() for each in said["web_servers"]}
     gone = sorted(had - {each.name for each in webs})
     lost = [each for each in gone if each not in there or released(there[each])]
@@ -63,11 +81,20 @@ def _without_web(fleet: Fleet, was: Mapping[str, Any], released: Released) -> It
         )
 
 
+def _called(was: Mapping[str, Any]) -> dict[str, str]:
+    """What the servers are called now, by what they were."""
+    return {said["server"]: name for name, said in was.items()}
+
+
 def _read(known: str) -> dict[str, Any]:
     """Of a server.json, as far as it is one."""
     try:
         said = json.loads(known)
-        return {"names": [], **said} if "server" in said and "web_servers" in said else {}
+        return (
+            {"names": [], "database": None, **said}
+            if "server" in said and "web_servers" in said
+            else {}
+        )
     except (ValueError, TypeError):
         return {}
 

@@ -22,6 +22,7 @@ from deploy.vps.provision.variables import (
     hosts,
     made_here,
     renewed,
+    unserved,
     variables,
 )
 from deploy.vps.servers import Fleet, Server
@@ -94,6 +95,7 @@ def _environment(wanted: Wanted) -> Acts:
             given = {}
         added, changed = differences(text, {**wanted.variables, **given}, wanted.hosts)
         new = envfile.changed(text, {**added, **changed})
+        missing = [*unserved(envfile.values(new), wanted.variables, wanted.hosts)]
     except Failed as failure:
         yield Check("read .env", _raises(failure))
         return
@@ -103,6 +105,7 @@ def _environment(wanted: Wanted) -> Acts:
         says = " and ".join(f"{does} {', '.join(names)}" for does, names in told if names)
         command = ["sh", "-c", PUT, "put", FOLDER, version, old]
         yield Act(f"{says} in .env", as_user("deploy", command), new)
+    yield from map(Note, missing)
 
 
 def _read(lines: Sequence[str]) -> tuple[str, str]:

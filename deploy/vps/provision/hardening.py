@@ -39,7 +39,6 @@ FAIL2BAN = "/etc/fail2ban"
 UNITS = PARTS.parent / "units"
 TIMER = "slipway-integrity.timer"
 UNIT_FILES = (
-    "slipway-backup.service.d/owners.conf",
     "slipway-integrity.service",
     "slipway-integrity.service.d/reads-all.conf",
     TIMER,

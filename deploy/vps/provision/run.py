@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from deploy.shell import Failed, say
 from deploy.vps.provision import before, hold, keys, parts, system
 from deploy.vps.provision.addresses import resolved
 from deploy.vps.provision.connection import Line, use_openssh
-from deploy.vps.provision.operations import Act
+from deploy.vps.provision.hostkeys import told_if_new
+from deploy.vps.provision.operations import Act, Note
 from deploy.vps.provision.preflight import About, preflight
 from deploy.vps.provision.report import Report, step
 from deploy.vps.provision.secrets import Secrets, gather
@@ -147,10 +149,10 @@ def _preflights(task: Task, report: Report) -> dict[str, About]:
     found: dict[str, About] = {}
 
     def one(server: Server) -> None:
+        line, tell = task.way(server), partial(report.line, server.name)
         try:
-            found[server.name] = preflight(
-                task.way(server), lambda text: report.line(server.name, text)
-            )
+            with told_if_new(line, tell):
+                found[server.name] = preflight(line, tell)
         except Failed as failure:
             wrong.extend(f"{server.name}: {each}" for each in str(failure).splitlines())
 
@@ -195,11 +197,13 @@ def _say_what_would_change(state: State, report: Report) -> None:
         for host in state.inventory:
             with ctx_host.use(host):
                 for op_hash in host.op_hash_order:
+                    name = step(state, op_hash, host)
                     for command in state.ops[host][op_hash].command_generator():
                         if isinstance(command, Act) and command.says:
-                            what = f"{step(state, op_hash, host)}: would {command.says}"
-                            report.line(host.name, what)
+                            report.line(host.name, f"{name}: would {command.says}")
                             report.changes[host.name] += 1
+                        elif isinstance(command, Note):
+                            report.line(host.name, f"{name}: {command.says}")
 
 
 def _last_lines(report: Report, servers: Sequence[Server], dry_run: bool, took: float) -> int:

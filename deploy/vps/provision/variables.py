@@ -1,6 +1,7 @@
 """Which of the service's variables provisioning knows, and what they are on a server."""
 
 import re
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from deploy.vps.provision.secrets import Secrets
@@ -62,6 +63,16 @@ def made_here(value: str, hosts: set[str]) -> bool:
         return False
     known = url.hostname in hosts or _PASSWORD.fullmatch(url.password or "")
     return own and bool(known)
+
+
+def unserved(there: Mapping[str, str], wanted: Mapping[str, str], hosts: set[str]) -> Iterator[str]:
+    """Addresses that neither a role nor `env set` gives, in words."""
+    for name in ADDRESSES:
+        value = there.get(name, "")
+        if name not in wanted and (not value or made_here(value, hosts)):
+            role = name.removesuffix("_URL").lower()
+            now = f"still leads to {urlsplit(value).hostname}" if value else "is not set"
+            yield f"no server has the role {role}, and {name} {now}: `vps env set {name}`"
 
 
 def renewed(value: str, wanted: str, hosts: set[str]) -> str:

@@ -95,6 +95,14 @@ def test_a_key_that_is_not_let_in_is_said_to_be_so(bare: Fleet, tmp_path: Path) 
     assert "does not accept your key" in ended.stderr
 
 
+def test_a_host_key_is_told_when_it_is_met_first_and_not_again(bare: Fleet) -> None:
+    shown = bare.front.sh("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
+    bare.known_hosts.unlink(missing_ok=True)
+    said = bare.ok("provision", "--dry-run")
+    assert "met for the first time" in said and shown in said
+    assert "met for the first time" not in bare.ok("provision", "--dry-run")
+
+
 def test_a_host_key_that_changed_is_not_gone_past(bare: Fleet) -> None:
     bare.vps("provision", "--dry-run")  # known from now on
     change = "rm /etc/ssh/ssh_host_*; ssh-keygen -A; systemctl restart ssh"
