@@ -50,16 +50,11 @@ def test_status_is_a_table(
         "60 days",
     ]
     assert cells[4:] == [
-<<<<<<< HEAD
-        ["front: front is there, but nothing listens on its port 22: is it SSH's?"],
-        ["web2: is degraded: redis down, worker down"],
-=======
         [
             "front: front is there, but nothing listens on its port 22: is it SSH's?"
             " Or has it banned this address (fail2ban; 10 minutes, and longer each time)?"
         ],
-        ["web2: is degraded: GET /health says of what"],
->>>>>>> provfix2
+        ["web2: is degraded: redis down, worker down"],
         ["web2: worker is failed: vps logs"],
         ["web2: has 512 MiB of disk left"],
         ["web2: its last back-up was made 3 d ago: vps logs backup"],
