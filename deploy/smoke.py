@@ -44,6 +44,10 @@ class Wrong(Exception):
     """An answer that is not what it must be."""
 
 
+class Hopeless(Wrong):
+    """What no waiting mends."""
+
+
 class Skipped(Exception):
     """What cannot be looked at here: never "ok"."""
 
@@ -62,6 +66,12 @@ class Answer:
         except ValueError:
             said = f"{self.status} with what is no JSON: {self.body[:60]!r}"
             raise Wrong(f"{path} answers {said}{self.towards()}") from None
+
+    def unlimited(self, path: str) -> "Answer":
+        if self.status == 429:
+            again = f", again in {wait} s" if (wait := self.headers["Retry-After"]) else ""
+            raise Skipped(f"the limit of requests is used up: {path} answers 429{again}")
+        return self
 
     def towards(self) -> str:
         return f", Location: {where}" if (where := self.headers["Location"]) else ""
@@ -93,6 +103,16 @@ class Service:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Answer:
+        """As `fetch`. Raises Skipped for an answer of a limiter: it says nothing of the service."""
+        return self.fetch(path, method, headers, body).unlimited(path)
+
+    def fetch(
+        self,
+        path: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
         """One request on a connection of its own. No redirect is followed, and no proxy is used:
         it is this server that is asked. Raises Wrong without a whole answer."""
         connection, late = self._connection(), threading.Event()
@@ -113,7 +133,8 @@ class Service:
         except (OSError, http.client.HTTPException) as error:
             if late.is_set():
                 raise Wrong(f"{path} is not answered to the end within {PATIENCE} s") from None
-            raise Wrong(f"{path} is not answered: {_why(error)}") from None
+            kind = Hopeless if isinstance(error, ssl.SSLCertVerificationError) else Wrong
+            raise kind(f"{path} is not answered: {_why(error)}") from None
         finally:
             connection.close()
 
@@ -189,7 +210,7 @@ def _read(
 
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
+        return f"its certificate is not accepted: {error.verify_message} (--insecure takes any)"
     if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
         return "no TLS is spoken there: http?"
     if isinstance(error, http.client.IncompleteRead):
@@ -200,7 +221,9 @@ def _why(error: Exception) -> str:
 
 
 def ready(service: Service) -> None:
-    """Waits: a platform may still be starting it, or another release be behind the address."""
+    """Waits: a platform may still be starting it, or another release be behind the address.
+
+    It and `health` fetch: these paths have no limit, so a 429 there is as wrong as any other."""
     deadline, said = time.monotonic() + service.timeout, ""
     in_a_row = 0
     while True:
@@ -210,6 +233,8 @@ def ready(service: Service) -> None:
             if in_a_row == IN_A_ROW or not service.commit:
                 return
             continue
+        except Hopeless:
+            raise
         except Wrong as wrong:
             in_a_row = 0
             if time.monotonic() >= deadline:
@@ -221,13 +246,13 @@ def ready(service: Service) -> None:
 
 
 def _is_ready(service: Service) -> None:
-    answer = service.ask("/health/ready")
+    answer = service.fetch("/health/ready")
     told = answer.json("/health/ready")
     if answer.status != 200:
         raise Wrong(f"/health/ready answers {answer.status}: {json.dumps(told)[:200]}")
     if not isinstance(told, dict) or told.get("status") != "ready":
         raise Wrong("/health/ready answers 200, but is not this service's: no status")
-    found = service.ask("/health")
+    found = service.fetch("/health")
     version = found.json("/health").get("version")
     if not service.is_expected(version):
         hint = " (COMMIT_SHA is not set there)" if version == "unknown" else ""
@@ -240,7 +265,7 @@ def health(service: Service) -> None:
     if service.web_only:
         raise Skipped("of web alone")
     deadline = time.monotonic() + service.timeout
-    while (told := service.ask("/health").json("/health")).get("status") != "healthy":
+    while (told := service.fetch("/health").json("/health")).get("status") != "healthy":
         if time.monotonic() >= deadline:
             down = {name: each.get("status") for name, each in told.get("checks", {}).items()}
             raise Wrong(f"/health says {told.get('status')}: {json.dumps(down)}")
@@ -283,12 +308,13 @@ def headers(service: Service) -> None:
 
 
 def limits(service: Service) -> None:
-    """Counted in Redis. After an answer of Redis that was slow, as the first may be, it is left
-    alone for some seconds."""
-    deadline = time.monotonic() + min(service.timeout, BREATH)
-    while not (service.ask("/api/users/me").headers["RateLimit-Limit"] or "").isdecimal():
+    """Counted in Redis: a 429 with these headers is a proof too, one without is a proxy's. After an
+    answer of Redis that was slow, as the first may be, it is left alone for some seconds."""
+    path, deadline = "/api/users/me", time.monotonic() + min(service.timeout, BREATH)
+    while not ((answer := service.fetch(path)).headers["RateLimit-Limit"] or "").isdecimal():
+        answer.unlimited(path)
         if time.monotonic() >= deadline:
-            raise Wrong("/api/users/me answers without RateLimit headers: is Redis there?")
+            raise Wrong(f"{path} answers without RateLimit headers: is Redis there?")
         time.sleep(0.5)
 
 
@@ -309,10 +335,10 @@ def _preflight(service: Service, origin: str) -> str | None:
 def problems(service: Service) -> None:
     """Errors are problems (RFC 9457), with the request's id, and nothing of the inside."""
     for path, method, body, status in (
+        (f"/smoke-test/{uuid4()}", "GET", None, 404),  # first: it has no limit that may be used up
         ("/api/users/me", "GET", None, 401),
         ("/api/users/me", "PUT", None, 405),
         ("/api/users", "POST", b"{", 400),
-        (f"/smoke-test/{uuid4()}", "GET", None, 404),
     ):
         sent = {"Content-Type": "application/json"} if body else {}
         answer = service.ask(path, method, sent, body)
@@ -381,7 +407,7 @@ def job(service: Service) -> None:
         if not service.is_expected(found["version"]):
             raise Wrong(f"the worker is of version {found['version']}, not {service.commit}")
     finally:
-        removed = service.ask(path, "DELETE", service.authorized()).status
+        removed = service.fetch(path, "DELETE", service.authorized()).status
     if removed != 204:
         raise Wrong(f"the job's row is not removed: DELETE {path} answers {removed}")
 

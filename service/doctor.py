@@ -123,8 +123,9 @@ def _schema(settings: Settings) -> Finding:
         found, state = migrations.inspect(settings)
     except DBAPIError as error:
         return {"ok": False, "code": code, "problem": str(error.orig).strip()}
-    hint = {"hint": "run `python -m service migrate`"} if state == "behind" else {}
-    return {"ok": state != "behind", "code": code, "database": found, "state": state, **hint}
+    hints = {"behind": "run `python -m service migrate`", "diverged": migrations.diverged(found)}
+    hint = {"hint": hints[state]} if state in hints else {}
+    return {"ok": not hint, "code": code, "database": found, "state": state, **hint}
 
 
 def _redis(settings: Settings) -> Finding:

@@ -26,7 +26,7 @@ SCHEDULER_LOCK = 0x73636865  # the key of the advisory lock: "sche", the same fo
 DEADLINE = 1.5  # seconds that a page waits for a probe
 FRESH = 1.0  # seconds that an answer is used again
 
-Status = Literal["up", "down", "behind"]
+Status = Literal["up", "down", "behind", "diverged"]
 
 
 class Answer(NamedTuple):
@@ -107,7 +107,10 @@ class Health:
         answers = self._ask("database", "migrations")
         if answers["database"].status == "down":
             return "database down"
-        return "schema behind the code" if answers["migrations"].status != "up" else None
+        status = answers["migrations"].status
+        if status == "up":
+            return None
+        return f"schema {'diverged from' if status == 'diverged' else 'behind'} the code"
 
     def _ask(self, *names: str) -> dict[str, Answer]:
         """The answers of these parts, which are asked at the same time."""
@@ -131,7 +134,8 @@ def ask_database(settings: Settings) -> Status:
 def ask_migrations(settings: Settings) -> Status:
     """Whether the schema is what the code expects, or newer: after a rollback it may be."""
     with _connect(settings) as connection:
-        return "behind" if migrations.state(connection) == "behind" else "up"
+        state = migrations.state(connection)
+    return "up" if state == "current" or state == "ahead" else state
 
 
 def ask_worker(client: Any) -> Status:

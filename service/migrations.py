@@ -18,7 +18,7 @@ from service.settings import ROOT, Settings
 
 log = structlog.get_logger()
 
-State = Literal["current", "behind", "ahead"]
+State = Literal["current", "behind", "ahead", "diverged"]
 Known = tuple[frozenset[str], str | None]
 
 LOCK = 0x736C6970  # the key of the advisory lock: "slip" in ASCII, the same for all versions
@@ -62,24 +62,53 @@ def _names(line: re.Pattern[str], sources: Iterable[str]) -> set[str]:
 
 def revision(connection: Any) -> str | None:
     """The revision of a database, by a psycopg or SQLAlchemy connection; None if it has none."""
-    query = "SELECT to_regclass('alembic_version') IS NOT NULL"
-    wrap = text if isinstance(connection, Connection) else str
-    if not connection.execute(wrap(query)).fetchone()[0]:
+    if not _value(connection, "SELECT to_regclass('alembic_version') IS NOT NULL"):
         return None
-    row = connection.execute(wrap("SELECT version_num FROM alembic_version")).fetchone()
-    return str(row[0]) if row else None
+    found = _value(connection, "SELECT version_num FROM alembic_version")
+    return str(found) if found else None
+
+
+def lineage(connection: Any) -> frozenset[str]:
+    """The revisions that the database went through, as `migrate` wrote them down beside its own;
+    none where it did not."""
+    query = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
+    return frozenset(re.findall(r"\w+", _value(connection, query) or ""))
+
+
+def _value(connection: Any, query: str) -> Any:
+    """The first value of the first row; None without a row."""
+    wrap = text if isinstance(connection, Connection) else str
+    row = connection.execute(wrap(query)).fetchone()
+    return row[0] if row else None
 
 
 def state(connection: Any) -> State:
-    """How the schema compares to the code. A revision that we do not know is from the future."""
-    return compare(revision(connection), known())
+    """How the schema compares to the code."""
+    found, code = revision(connection), known()
+    is_known = found is None or found in code[0]
+    return compare(found, code, frozenset() if is_known else lineage(connection))
 
 
-def compare(found: str | None, code: Known) -> State:
+def compare(found: str | None, code: Known, passed: frozenset[str] = frozenset()) -> State:
+    """A revision that we do not know is from the future, and all is well after a rollback. But if
+    the database never was where this code is, each has what the other lacks. `passed` says so only
+    if it has `found`: Alembic by hand does not keep it."""
     revisions, head = code
     if found == head:
         return "current"
-    return "ahead" if found and found not in revisions else "behind"
+    if found is None or found in revisions:
+        return "behind"
+    return "diverged" if found in passed and head and head not in passed else "ahead"
+
+
+def diverged(found: str | None) -> str:
+    """What is where, and what to do, for the operator's terminal."""
+    return (
+        f"the database is at revision {found}, which this code does not have, and never was at"
+        f" {known()[1]}, the code's newest. Put {found} back into migrations/versions and let"
+        " yours go on from it (down_revision); if its tables are to go, add a revision that drops"
+        " them"
+    )
 
 
 def inspect(settings: Settings) -> tuple[str | None, State]:
@@ -89,8 +118,11 @@ def inspect(settings: Settings) -> tuple[str | None, State]:
 
 
 def pending(settings: Settings) -> list[str]:
-    """The revisions that `migrate` would run, in their order. Raises OperationalError."""
+    """The revisions that `migrate` would run, in their order. Raises OperationalError, and
+    MigrationError where it would fail, so that a release ends before it begins."""
     found, state = inspect(settings)
+    if state == "diverged":
+        raise MigrationError(_refusal(settings, found))
     if state != "behind":
         return []
     from alembic.config import Config  # costs 0.3 s, which only a migration needs to pay
@@ -104,8 +136,8 @@ def pending(settings: Settings) -> list[str]:
 def migrate(settings: Settings, lock_timeout: str = LOCK_TIMEOUT) -> None:
     """Bring the schema up to the code. Safe to run from many places at once.
 
-    Raises MigrationError if the database cannot be reached, a table stays locked or a revision
-    fails, which is rolled back then.
+    Raises MigrationError if the database cannot be reached or has revisions of another code, a
+    table stays locked or a revision fails, which is rolled back then.
     """
     known()
     engine = _engine(settings)
@@ -122,9 +154,15 @@ def migrate(settings: Settings, lock_timeout: str = LOCK_TIMEOUT) -> None:
                     code=known()[1],
                     **({} if settings.is_production else {"hint": DELETED}),
                 )
+            case "diverged":
+                raise MigrationError(_refusal(settings, revision(connection)))
             case "behind":
                 _upgrade(engine, lock_timeout)
                 log.info("schema migrated", revision=known()[1])
+
+
+def _refusal(settings: Settings, found: str | None) -> str:
+    return diverged(found) + ("" if settings.is_production else f" ({DELETED})")
 
 
 def _engine(settings: Settings) -> Engine:
@@ -185,6 +223,7 @@ def _upgrade(engine: Engine, lock_timeout: str) -> None:
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
+                _write_lineage(connection)
                 return
             except DBAPIError as error:
                 blocked = getattr(error.orig, "sqlstate", None) == "55P03"
@@ -197,3 +236,11 @@ def _upgrade(engine: Engine, lock_timeout: str) -> None:
                     raise MigrationError("a table stays in use by other transactions") from error
                 log.info("a table is in use, trying again", tried=tried)
         time.sleep(min(tried, 5))
+
+
+def _write_lineage(connection: Connection) -> None:
+    """Into the comment of Alembic's table, which a dump has too. What was there stays: a code that
+    had it is still one to go back to."""
+    revisions = sorted(known()[0] | lineage(connection))  # of letters, digits and _ alone
+    connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{' '.join(revisions)}'")
+    connection.commit()

@@ -353,7 +353,8 @@ def _problem(details: Any) -> tuple[str, str]:
     name = str(details["loc"][0]).lower()
     field = Settings.model_fields[name]
     if details["type"] == "missing":
-        return variable(name, field), f"is required. {field.description}"
+        about = f". {field.description}" if field.description else ""
+        return variable(name, field), f"is required{about}"
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] != "value_error":
         value = "" if is_secret(field) else f"{details.get('input')!r} is refused: "

@@ -19,7 +19,8 @@ class SettingsError(Exception):
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__(
             f"The environment is not valid: {count}.\n{lines}\n"
-            "Set these variables in the environment or in .env; .env.example explains each."
+            "Set these variables in the environment or in .env, on servers of your own by"
+            " `python -m deploy vps env set`; .env.example explains each."
         )
 
 

@@ -176,6 +176,20 @@ def test_a_schema_that_is_behind_is_told(
     assert "FAILED" in text.split("Schema\n")[1]
 
 
+def test_a_schema_of_another_code_is_told(
+    settings: Settings, postgres: Postgres, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = postgres.create_database(f"diverged_{uuid4().hex}")
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num varchar)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+        connection.execute("COMMENT ON TABLE alembic_version IS '9998 9999'")
+    changed = make_settings(url, settings.redis_url.get_secret_value())
+    code, text, printed = look(changed, capsys)
+    assert (code, json.loads(printed)["schema"]["state"]) == (1, "diverged")
+    assert "Put 9999 back into migrations/versions" in text.split("Schema\n")[1]
+
+
 def test_a_schema_that_is_ahead_is_well(
     settings: Settings, postgres: Postgres, capsys: pytest.CaptureFixture[str]
 ) -> None:

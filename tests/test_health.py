@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import uuid4
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 
@@ -89,6 +90,21 @@ def test_with_a_schema_behind_the_code_it_is_degraded_and_not_ready(
         status, word, checks = parts(client)
         assert (status, word, checks["migrations"]) == (200, "degraded", "behind")
         assert ready(client) == (503, {"status": "not ready", "reason": "schema behind the code"})
+
+
+def test_with_a_schema_of_another_code_it_is_degraded_and_not_ready(
+    postgres: Postgres, urls: tuple[str, str]
+) -> None:
+    url = postgres.create_database(f"health_{uuid4().hex}")
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num varchar)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+        connection.execute("COMMENT ON TABLE alembic_version IS '9998 9999'")
+    with client_of(make_settings(url, urls[1])) as client:
+        status, word, checks = parts(client)
+        assert (status, word, checks["migrations"]) == (200, "degraded", "diverged")
+        reason = "schema diverged from the code"
+        assert ready(client) == (503, {"status": "not ready", "reason": reason})
 
 
 def test_while_it_drains_it_is_alive_and_not_ready(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from service import migrations
 from service.devservers import Postgres
-from service.migrations import MigrationError, compare, migrate, read
+from service.migrations import MigrationError, migrate
 from service.settings import ROOT, Settings
 from tests.children import surroundings
 from tests.conftest import FAST, JWT_SECRET, make_settings
@@ -145,6 +145,55 @@ def test_a_schema_from_the_future_is_left_alone_with_a_warning(
     assert events[0]["schema"] == "from_tomorrow"
 
 
+@pytest.fixture
+def sample_deleted(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str | None], None]:
+    """A database that went through all revisions, and a code that has lost the newest of them;
+    with a new one instead, if it is named."""
+    migrate(empty)
+
+    def delete(new: str | None) -> None:
+        left = [*REVISIONS[:-1], *filter(None, [new])]
+        monkeypatch.setattr(migrations, "known", lambda: (frozenset(left), left[-1]))
+
+    return delete
+
+
+def test_a_code_that_the_database_has_outgrown_may_be_gone_back_to(
+    empty: Settings, sample_deleted: Callable[[str | None], None]
+) -> None:
+    sample_deleted(None)
+    assert migrations.inspect(empty) == (REVISIONS[-1], "ahead")
+    assert migrations.pending(empty) == []
+    migrate(empty)
+
+
+@pytest.mark.parametrize("ask", [migrations.pending, migrate])
+def test_a_new_revision_beside_one_that_is_gone_is_refused(
+    empty: Settings,
+    sample_deleted: Callable[[str | None], None],
+    ask: Callable[[Settings], object],
+) -> None:
+    """And not passed over: the database would never have its tables."""
+    sample_deleted("mine")
+    assert migrations.inspect(empty) == (REVISIONS[-1], "diverged")
+    last = REVISIONS[-1]
+    said = f"is at revision {last}, which .* never was at mine, .* Put {last} back"
+    with pytest.raises(MigrationError, match=said):
+        ask(empty)
+
+
+def test_what_the_database_went_through_is_kept_when_the_code_loses_it(
+    empty: Settings, connection: Connection
+) -> None:
+    command.upgrade(CONFIG, REVISIONS[0])
+    connection.execute(text("COMMENT ON TABLE alembic_version IS 'lost_since'"))
+    connection.commit()
+    migrate(empty)
+    assert migrations.lineage(connection) == {*REVISIONS, "lost_since"}
+
+
 def test_a_wrong_password_is_said_at_once_and_not_shown(empty: Settings) -> None:
     url = empty.database_url.get_secret_value()
     wrong = url.replace(url.split(":")[2].split("@")[0], "very-wrong-password")
@@ -197,44 +246,3 @@ def test_a_revision_that_fails_is_rolled_back_and_named(
     with pytest.raises(MigrationError, match=r'"users" already exists .*CREATE TABLE users'):
         migrate(empty)
     assert migrations.inspect(empty) == (REVISIONS[0], "behind")
-
-
-def source(revision: str, down: str | None) -> str:
-    return f'revision = "{revision}"\ndown_revision = {down and repr(down)}\n'
-
-
-MERGE = "revision = '4'\ndown_revision: str | None = ('2', '3')\n"  # as `alembic merge` writes it
-
-
-@pytest.mark.parametrize(
-    ("sources", "revisions", "head"),
-    [
-        ([], [], None),
-        ([source("1", None)], ["1"], "1"),
-        ([source("2", "1"), source("1", None)], ["1", "2"], "2"),
-        (
-            [source("1", None), source("2", "1"), source("3", "1"), MERGE],
-            ["1", "2", "3", "4"],
-            "4",
-        ),
-        (['revision: str = "1"\ndown_revision: str | None = None\n'], ["1"], "1"),
-    ],
-)
-def test_the_code_knows_its_revisions(
-    sources: list[str], revisions: list[str], head: str | None
-) -> None:
-    assert read(sources) == (frozenset(revisions), head)
-
-
-def test_two_heads_are_refused() -> None:
-    sources = [source("1", None), source("2", "1"), source("3", "1")]
-    with pytest.raises(MigrationError, match="two heads, 2 and 3: run `alembic merge`"):
-        read(sources)
-
-
-@pytest.mark.parametrize(
-    ("found", "state"),
-    [(None, "behind"), ("1", "behind"), ("2", "current"), ("from_tomorrow", "ahead")],
-)
-def test_a_schema_is_compared_to_the_code(found: str | None, state: str) -> None:
-    assert compare(found, (frozenset("12"), "2")) == state

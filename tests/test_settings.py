@@ -160,6 +160,19 @@ def test_a_secret_is_read_from_the_file_that_its_variable_names(
     assert found.jwt_secret.get_secret_value() == f"{SECRET}-from-a-file"
 
 
+def test_a_setting_without_a_description_is_required_in_one_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Yours(Settings):
+        shop_name: str
+
+    monkeypatch.setitem(Settings.model_fields, "shop_name", Yours.model_fields["shop_name"])
+    with pytest.raises(SettingsError) as caught:
+        Yours.load(NO_DOTENV)
+    assert ("SHOP_NAME", "is required") in caught.value.problems
+    assert "env set" in str(caught.value)
+
+
 def test_a_secret_file_that_cannot_be_read_is_a_problem(load: object, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"\xff\xfe")
     found = problems(load, JWT_SECRET=None, JWT_SECRET_FILE=str(tmp_path / "secret"))

@@ -1,4 +1,4 @@
-"""Posts, the sample's: delete this revision with service/posts."""
+"""Posts, the sample's: delete this revision with service/posts, unless it is deployed."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -8,6 +8,7 @@ const FLOOR = 20; // ms that the trend's height stands for at least, or noise wo
 const SIGNING_IN = "Signing in …";
 const ADVICE = {
   behind: "Bring the schema up to the code: python -m service migrate",
+  diverged: "A revision was deleted? python -m service doctor says what to do.",
   down: "The log of web says why.",
 };
 

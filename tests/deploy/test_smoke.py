@@ -100,6 +100,24 @@ def test_a_service_that_is_well_passes_and_keeps_nothing(
         assert [name for name in client.scan_iter() if b"smoke" in name] == []
 
 
+def test_a_limit_that_is_used_up_fails_nothing(
+    postgres: Postgres,
+    redis_server: Redis,
+    token_file: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By releases in a row, each of which asks, or by others of our address."""
+    url, redis_url = own_database(postgres), f"{redis_server.url[:-1]}9"
+    strict = {"SMOKE_TOKEN": TOKEN, "RATE_LIMIT_DEFAULT": "1 per hour"}
+    with Served(url, redis_url, **strict) as served, working(url, redis_url, **strict):
+        for _ in range(2):
+            assert main(["smoke", served.url, "--token-file", token_file]) == 0
+            out = capsys.readouterr().out
+            skipped = {name for name, result in results(out).items() if result == "skipped"}
+            assert skipped == {"tls", "redirect", "problems"}
+            assert re.search(r"the limit of requests is used up: /api/\S+ answers 429, again", out)
+
+
 def test_it_runs_with_python_alone(postgres: Postgres, redis_server: Redis) -> None:
     """As a release runs it: piped into a Python that has no packages."""
     program = Path(smoke.__file__).read_bytes()
@@ -192,6 +210,8 @@ def answering(answer: Reply, certificate: Path | None = None) -> Iterator[str]:
             with suppress(OSError):  # who asked has gone
                 answer(self)
 
+        do_HEAD = do_OPTIONS = do_POST = do_GET
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -254,6 +274,24 @@ def test_each_wrong_answer_is_one_line(
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize(("path", "code"), [("/health", 0), ("/health/none-of-ours", 1)])
+def test_what_a_proxy_limits_is_not_looked_at_but_for_health(
+    path: str, code: int, token_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Health has no limit: who is refused there knows nothing of the service at all."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        status = "ready" if handler.path == "/health/ready" else "healthy"
+        well = reply(200, "application/json", json.dumps({"status": status}).encode())
+        (well if handler.path in (path, "/health/ready") else reply(429, "text/html", b""))(handler)
+
+    with answering(answer) as url:
+        words = ["smoke", url, "--timeout", "0.5", "--token-file", token_file]
+        assert main(words) == code
+    skipped = {n for n, result in results(capsys.readouterr().out).items() if result == "skipped"}
+    assert skipped == {*NAMES} - {"ready", *(["health"] if code == 0 else [])}
+
+
 def test_one_server_of_a_name_can_be_asked_as_its_proxy_would(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -278,8 +316,10 @@ def test_one_server_of_a_name_can_be_asked_as_its_proxy_would(
 def test_a_bad_certificate_is_said_and_can_be_borne(capsys: pytest.CaptureFixture[str]) -> None:
     certificate = ROOT / "tests" / "localhost.pem"
     with answering(reply(503, "application/json", NOT_READY), certificate) as url:
-        assert main(["smoke", url, "--timeout", "0.1"]) == 1
-        assert "its certificate is not accepted: self-signed" in capsys.readouterr().err
+        assert main(["smoke", url]) == 1
+        said = capsys.readouterr().err
+        assert "waiting" not in said  # no waiting mends it
+        assert "its certificate is not accepted: self-signed certificate (--insecure takes" in said
         assert main(["smoke", url, "--timeout", "0.1", "--insecure"]) == 1
         assert "answers 503" in capsys.readouterr().err
 
