@@ -292,6 +292,17 @@ def test_what_a_proxy_limits_is_not_looked_at_but_for_health(
     assert skipped == {*NAMES} - {"ready", *(["health"] if code == 0 else [])}
 
 
+@pytest.mark.parametrize(("redis", "result"), [("up", "skipped"), ("down", "FAILED")])
+def test_limits_that_are_not_counted_for_now_are_no_failure_while_redis_answers(
+    redis: str, result: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(smoke, "BREATH", 0.1)
+    health = json.dumps({"status": "ready", "checks": {"redis": {"status": redis}}}).encode()
+    with answering(reply(200, "application/json", health)) as url:
+        main(["smoke", url, "--timeout", "0.5", "--web-only"])
+    assert results(capsys.readouterr().out)["limits"] == result
+
+
 def test_one_server_of_a_name_can_be_asked_as_its_proxy_would(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
