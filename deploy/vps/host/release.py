@@ -104,7 +104,7 @@ def pending(host: Host, folder: Path) -> list[str]:
     try:
         return host.runner.run(units.service(folder, "migrate", "--pending")).split()
     except CommandFailed as failure:
-        raise Failed(f"the database was not asked: {failure.said}") from None
+        raise Failed(failure.said) from None
 
 
 def switch(host: Host, folder: Path, *, quick: bool = False) -> None:

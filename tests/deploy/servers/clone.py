@@ -73,6 +73,6 @@ def _command(words: Sequence[str]) -> list[str]:
     return [sys.executable, "-u", "-m", "deploy", *words]
 
 
-def broken_revision() -> dict[str, str]:
-    """A migration that fails, as a change."""
-    return {"migrations/versions/broken.py": BROKEN_REVISION.format(known()[1])}
+def broken_revision(of: str | None = None) -> dict[str, str]:
+    """A migration that fails, as a change; it goes on from a revision, our last unless given."""
+    return {"migrations/versions/broken.py": BROKEN_REVISION.format(of or known()[1])}

@@ -10,7 +10,13 @@ import pytest
 from tests.begun import wait_for_step
 from tests.chaos.load import failed
 from tests.deploy.servers.clone import broken_revision
-from tests.deploy.servers.fleet import FIGURES, Fleet, assert_none_failed, seconds_until_switched
+from tests.deploy.servers.fleet import (
+    FIGURES,
+    UNLIMITED,
+    Fleet,
+    assert_none_failed,
+    seconds_until_switched,
+)
 from tests.waiting import until
 
 
@@ -211,6 +217,34 @@ def test_a_rollback_says_what_goes_back_with_it_and_takes_a_part_of_a_name(fleet
     assert (found["release"], now in found["kept"]) == (was, True)
     fleet.ok("rollback", now.partition("-")[0])
     fleet.ok("rollback")
+
+
+def test_a_revision_beside_one_that_was_deleted_is_refused(fleet: Fleet) -> None:
+    """And not passed over, so that the code serves without its tables."""
+    (posts,) = (fleet.clone.folder / "migrations" / "versions").glob("*_posts.py")
+    before, schema = fleet.serving(), fleet.database.sql("TABLE alembic_version")
+    mine = (
+        "from alembic import op\nrevision = 'mine'\ndown_revision = '0004'\n"
+        "def upgrade(): op.execute('CREATE TABLE mine (id int)')\n"
+    )
+    deleted = str(posts.relative_to(fleet.clone.folder))
+    fleet.clone.commit("mine", {deleted: None, "migrations/versions/mine.py": mine})
+    ended = fleet.vps("release")
+    assert (ended.returncode, "never was at mine" in ended.stdout + ended.stderr) == (1, True)
+    assert fleet.serving() == before
+    assert fleet.database.sql("TABLE alembic_version") == schema
+
+
+def test_a_rollback_does_not_need_the_limit_of_requests(fleet: Fleet) -> None:
+    before = fleet.serving()
+    fleet.ok("env", "set", "RATE_LIMIT_DEFAULT=2 per 1 hour")  # its own smoke tests use it up
+    try:
+        fleet.clone.commit("with the limit used up")
+        fleet.ok("release")
+        fleet.ok("rollback")
+        assert fleet.serving() == before
+    finally:
+        fleet.ok("env", "set", *UNLIMITED)
 
 
 def test_a_commit_that_is_none_is_refused(fleet: Fleet) -> None:

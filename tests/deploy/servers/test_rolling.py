@@ -141,8 +141,8 @@ def test_a_process_that_eats_all_memory_is_replaced_and_the_others_serve(three: 
 
 
 def test_a_migration_that_fails_is_seen_before_any_server_is_touched(three: Fleet) -> None:
-    before = three.commits()
-    three.clone.commit("broken", broken_revision())
+    before, ((schema,),) = three.commits(), three.database.sql("TABLE alembic_version")
+    three.clone.commit("broken", broken_revision(schema))
     with three.load("a rolling release whose migration fails") as load:
         ended = three.vps("release")
     three.clone.git("reset", "--quiet", "--hard", "HEAD~1")
