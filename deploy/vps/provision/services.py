@@ -57,8 +57,11 @@ NEEDED = ("web", "worker")  # without which there is no service
 def apply(fleet: Fleet, server: Server) -> None:
     ours = [name for name, roles in WHERE.items() if any(map(server.has, roles))]
     step("units", files, unit_files(fleet, server))
-    verify = ["systemd-analyze", "verify", "--recursive-errors=no", *verified(ours)]
     reload = ["systemctl", "daemon-reload"]
+    if not (paths := verified(ours)):  # a balancer, with drop-ins alone
+        step("units", settle, "systemd", reload)
+        return
+    verify = ["systemd-analyze", "verify", "--recursive-errors=no", *paths]
     step("units", settle, "systemd", verify, reload)
     timers = [name for name in TIMERS if name in ours]
     step("units", units, timers, [name for name in AT_BOOT if name in ours])
