@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from deploy.shell import CommandFailed, Failed, uninterrupted
 from deploy.vps.host import backups, edge, postgres, progress, turn, units
 from deploy.vps.host.backups import Backup
-from deploy.vps.host.layout import Host
+from deploy.vps.host.layout import ROOT_PROGRAM, Host
 
 # Two prefixes: each begins by dropping what one before it left, which was killed.
 SCRATCH = "slipway_scratch_"
@@ -114,7 +114,7 @@ def _check_room(host: Host, backup: Backup, told: dict[str, str]) -> None:
         raise Failed(
             f"the disk is full: {folder} has {free >> 20} MiB free, and {backup.name} needs"
             f" {needed >> 20} MiB beside the live database. Nothing was touched. Databases that"
-            f" were live once, and take room: {kept} (sudo slipway-root database drop NAME)"
+            f" were live once, and take room: {kept} (sudo {ROOT_PROGRAM} database drop NAME)"
         )
 
 

@@ -52,7 +52,7 @@ def test_what_a_restore_replaced_can_be_had_back(one: Fleet) -> None:
     kept = next(word for word in said.split() if word.startswith("slipway_replaced_"))
     one.ok("maintenance", "on")
     try:
-        swap = f"slipway-root database swap {kept} slipway_replaced_by_hand"
+        swap = f"/usr/local/sbin/slipway-root database swap {kept} slipway_replaced_by_hand"
         one.front.sh(f"runuser -u deploy -- sudo -n {swap}")
         assert users(one) == count
     finally:
