@@ -5,6 +5,7 @@ Keys, jump hosts and the like are OpenSSH's own to configure (~/.ssh/config, or 
 
 import json
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -142,6 +143,8 @@ def follow(
         raise KeyboardInterrupt
     if running.returncode:
         raise failure(server, running.returncode, "".join(wrong))
+    for line in wrong:  # what it did in spite of it
+        say(prefix + line.rstrip("\n"), sys.stderr)
 
 
 def _pass_on(lines: Any, prefix: str) -> None:

@@ -155,6 +155,14 @@ def test_a_rollback_leaves_out_who_cannot_be_reached(
     assert "left out: web1: " in capsys.readouterr().out
 
 
+def test_what_a_server_warns_of_is_passed_on_though_it_succeeds(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers.answer("web2", "turn", err="  not logged (the disk is full)\n")
+    assert vps(tmp_path, THREE, "release") == 0
+    assert "web2:   not logged (the disk is full)\n" in capsys.readouterr().err
+
+
 def test_a_release_does_not(servers: Servers, tmp_path: Path) -> None:
     servers.lose("web1")
     assert vps(tmp_path, THREE, "release") == 1
