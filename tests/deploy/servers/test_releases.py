@@ -128,7 +128,18 @@ def test_a_broken_release_leaves_the_old_one_serving(fleet: Fleet, how: str) -> 
     assert fleet.database.sql("TABLE alembic_version") == revision
 
 
-STEPS = ["start", "smoke test of", "switch to", "smoke test through", "replace", "smoke test with"]
+STEPS = [
+    "unpack",
+    "packages",
+    "check the variables",
+    "start",
+    "smoke test of",
+    "switch to",
+    "smoke test through",
+    "replace",
+    "smoke test with",
+    "drain",
+]
 # Who calls is gone before the switch, at it and after it; the program on the server, at each step.
 KILLED = {"caller": ["start", "switch to", "replace"], "program": STEPS}
 
@@ -154,7 +165,7 @@ def kill_at(fleet: Fleet, step: str, whom: str) -> None:
         if whom == "caller":
             running.send_signal(signal.SIGKILL)
         else:
-            fleet.front.sh("pkill -KILL -u deploy -f 'deploy.vps.host release'")
+            fleet.front.sh("pkill -KILL -u deploy -f 'deploy.vps.host(.entry)? release'")
             rest.read()
     until(lambda: fleet.status()["one"]["running"] is None, seconds=90)
 
