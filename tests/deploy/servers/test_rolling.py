@@ -42,9 +42,10 @@ def three(keys: Path, key: str) -> Iterator[Fleet]:
 
 
 def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Fleet) -> None:
-    with three.load("three servers: a rolling release, a rollback, env set") as load:
+    with three.load("three servers: a canary and the others, a rollback, env set") as load:
         before, version = three.serving(), three.clone.commit("rolled")
-        three.ok("release")
+        said = three.ok("release", "--canary", "3s")
+        assert "The others follow in 3 s" in said
         assert set(three.commits().values()) == {version}
         three.ok("rollback")
         assert set(three.commits().values()) == {before}
@@ -179,15 +180,6 @@ def test_status_of_three_servers_is_there_in_a_moment(three: Fleet) -> None:
     assert ended.returncode == 0, ended.stdout
     assert re.search(r"^front .* healthy .* % free .* days$", ended.stdout, re.M), ended.stdout
     FIGURES.append(f"status of three servers: {seconds:.1f} s")
-
-
-def test_a_canary_goes_first_and_is_followed(three: Fleet) -> None:
-    version = three.clone.commit("canary")
-    with three.load("a canary, then the others") as load:
-        said = three.ok("release", "--canary", "3s")
-    assert "The others follow in 3 s" in said
-    assert_none_failed(load)
-    assert set(three.commits().values()) == {version}
 
 
 def test_a_canary_is_taken_back_by_ctrl_c(three: Fleet) -> None:
