@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.shell import Failed
-from deploy.vps.provision import firewall, postgres, program, redis, users
+from deploy.vps.provision import firewall, postgres, program, redis, services, users
 from deploy.vps.provision.addresses import resolved
 from deploy.vps.provision.entries import Entry, File
 from deploy.vps.provision.preflight import About, steps
@@ -216,3 +216,16 @@ def test_a_name_that_leads_to_a_public_address_is_no_private_one(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(Failed, match=r"one\.private: is needed where there are several"):
         resolved(fleet(server("one", *ALL, private="db.example.com"), WEB))
+
+
+@pytest.mark.parametrize(("role", "is_verified"), [("balancer", False), ("worker", True)])
+def test_systemd_is_asked_of_units_only_where_there_are_any(
+    role: Role, is_verified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails without one: a balancer has drop-ins alone."""
+    given: list[object] = []
+    monkeypatch.setattr(services, "step", lambda *words: given.extend(words))
+    services.apply(THREE, server("alone", role))
+    verify = [each for each in given if isinstance(each, list) and "verify" in each]
+    assert bool(verify) == is_verified
+    assert ["systemctl", "daemon-reload"] in given
