@@ -3,8 +3,9 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -132,12 +133,15 @@ class Fleet:
         return str(self.request("GET", "/health").json()["version"])
 
     @contextmanager
-    def load(self, scenario: str, *, pause: float = PAUSE) -> Iterator[Load]:
-        """16 clients that keep their connections, reading, writing and signing up."""
+    def load(
+        self, scenario: str, *, pause: float = PAUSE, keep_alive: bool = True
+    ) -> Iterator[Load]:
+        """16 clients that read, write and sign up, each on one connection if it may keep it."""
         until(lambda: self.unfinished() == 0, seconds=60)
         start, before = time.monotonic(), self.welcomed()
         traffic = Traffic(self)  # type: ignore[arg-type]
-        makers = (traffic.list_posts, traffic.write_post, traffic.edit_post, sign_up)
+        makes = (traffic.list_posts, traffic.write_post, traffic.edit_post, sign_up)
+        makers = makes if keep_alive else [partial(_not_kept, make) for make in makes]
         address = self.front.address
         with Load(443, *makers, tls=UNVERIFIED, pause=pause, address=address, name=DOMAIN) as load:
             load.wait_for_more(50)
@@ -188,6 +192,10 @@ def provisioned(
     fleet.ok("release")
     fleet.ok("env", "set", *UNLIMITED)
     return fleet
+
+
+def _not_kept(make: Callable[[], Ask]) -> Ask:
+    return make()._replace(keep_alive=False)
 
 
 def sign_up() -> Ask:
