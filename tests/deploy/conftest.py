@@ -1,12 +1,20 @@
-"""What the tests of `python -m deploy` have in common."""
+"""What the tests of `python -m deploy` have in common, and who runs them beside whom."""
 
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
+from tests.deploy import tables
 from tests.deploy.standin import COMMIT, HEALTHY, NEW, Servers
+
+# Of `make test-deploy`: each of these is one process's from end to end, since what it is tried on
+# takes a while to set up. Much of the time is waited, so several at once take less of it.
+SEVERAL = ("servers/test_rolling.py", "servers/test_spread.py")
+SUITES = ("docker/", "platforms/", "servers/")
 
 
 @pytest.fixture
@@ -34,3 +42,31 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servers:
     ):
         found.answer("*", verb, out={"result": "ok"})
     return found
+
+
+class Suites(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        name = nodeid.partition("::")[0].removeprefix("tests/deploy/")
+        if name in SEVERAL:
+            return "several servers"
+        return next(filter(name.startswith, SUITES), None) or super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Suites:
+    return Suites(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    tables.hand_over(session)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    tables.take_over(node)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for table in tables.TABLES:
+        if table.rows or table.figures:
+            terminalreporter.write_line(str(table))

@@ -11,10 +11,9 @@ import pytest
 from service.settings import ROOT
 from tests.chaos.load import Outcome, failed
 from tests.deploy.docker.site import IMAGES, STAND_INS, Host, call, docker, have
+from tests.deploy.tables import HOST
 from tests.ports import free_port
 
-ROWS: list[str] = []
-FIGURES: list[str] = []
 Record = Callable[[str, Sequence[Outcome], int, float], None]
 Figure = Callable[[str], None]
 
@@ -69,7 +68,7 @@ def record() -> Record:
         times = sorted(outcome.seconds for outcome in outcomes)
         p99 = 1000 * times[int(len(times) * 0.99)] if times else 0
         lost = len(failed(outcomes))
-        ROWS.append(
+        HOST.rows.append(
             f"| {scenario} | {len(outcomes)} | {lost} | {retried} | {p99:.0f} ms | {seconds:.0f} |"
         )
 
@@ -95,14 +94,4 @@ def newer_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> dic
 @pytest.fixture(scope="session")
 def figure() -> Figure:
     """Takes a line for below the table."""
-    return FIGURES.append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if ROWS:
-        head = (
-            "| scenario | requests | failed | retried | p99 | seconds |\n|---|---|---|---|---|---|"
-        )
-        terminalreporter.write_line("\n".join(["", head, *sorted(ROWS)]))
-    for line in ["", *FIGURES] if FIGURES else []:
-        terminalreporter.write_line(line)
+    return HOST.figures.append

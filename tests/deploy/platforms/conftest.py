@@ -6,14 +6,9 @@ import pytest
 
 from tests.deploy.docker.conftest import engine
 from tests.deploy.platforms.lab import Lab
+from tests.deploy.tables import PLATFORMS
 
 __all__ = ["engine"]  # a fixture
-
-HEAD = (
-    "| platform | web healthy after | releases, a failed one, a rollback: requests | failed |"
-    " slowest stop, of | jobs done | not confirmed |\n|---|---|---|---|---|---|---|"
-)
-ROWS: list[str] = []
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +23,4 @@ def row() -> Iterator[list[object]]:
     cells: list[object] = []
     yield cells
     if cells:
-        ROWS.append(f"| {' | '.join(map(str, cells))} |")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if ROWS:
-        terminalreporter.write_line("\n".join(["", HEAD, *sorted(ROWS)]))
+        PLATFORMS.rows.append(f"| {' | '.join(map(str, cells))} |")

@@ -6,16 +6,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from service.settings import ROOT
 from tests.deploy.docker.site import succeeds
 from tests.deploy.servers.clone import Clone
-from tests.deploy.servers.fleet import FIGURES, ROWS, UNLIMITED, Fleet
+from tests.deploy.servers.fleet import UNLIMITED, Fleet
 from tests.deploy.servers.lab import IMAGE, Network, Server, new_key
+from tests.deploy.tables import SERVERS
 
 ALL = ("web", "worker", "database", "redis")
 
@@ -63,10 +62,12 @@ def one(keys: Path, key: str) -> Iterator[Fleet]:
         assert setup == "make setup"  # which was done for these tests
         start = time.monotonic()
         fleet.ok(*provision.split()[4:])
-        FIGURES.append(f"one server is provisioned in {time.monotonic() - start:.0f} s")
+        SERVERS.figures.append(f"one server is provisioned in {time.monotonic() - start:.0f} s")
         start = time.monotonic()
         fleet.ok(*release.split()[4:])
-        FIGURES.append(f"its first release, with all packages: {time.monotonic() - start:.0f} s")
+        SERVERS.figures.append(
+            f"its first release, with all packages: {time.monotonic() - start:.0f} s"
+        )
         # Its name is in no DNS, and its certificate nobody's who is known.
         here = ("--at", server.address, "--insecure")
         smoked = fleet.clone.deploy(*smoke.split()[3:], *here)
@@ -74,38 +75,3 @@ def one(keys: Path, key: str) -> Iterator[Fleet]:
         fleet.ok("env", "set", *UNLIMITED)
         yield fleet
     shutil.rmtree(folder)
-
-
-class Fleets(LoadScopeScheduling):  # type: ignore[misc]
-    """What one server is for is one process's, and what several are for is another's, so that two
-    things can be tried at once."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        several = ("test_rolling.py", "test_spread.py")
-        return "several" if nodeid.partition("::")[0].endswith(several) else "one"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Fleets:
-    return Fleets(config, log)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A process of several hands over what it has seen."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["servers"] = [[str(row) for row in ROWS], FIGURES]
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    rows, figures = getattr(node, "workeroutput", {}).get("servers", ((), ()))
-    ROWS.extend(rows)
-    FIGURES.extend(figures)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if ROWS:
-        head = "| scenario | requests | failed | jobs lost | seconds |\n|---|---|---|---|---|"
-        terminalreporter.write_line("\n".join(["", head, *map(str, ROWS)]))
-    for line in ["", *FIGURES] if FIGURES else []:
-        terminalreporter.write_line(line)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tests.chaos.load import Ask, Load, Outcome, connect, failed
+from tests.chaos.load import Ask, Load, connect, failed
 from tests.chaos.traffic import Traffic
 from tests.deploy.docker.site import UNVERIFIED
 from tests.deploy.servers.clone import Clone
 from tests.deploy.servers.lab import Server
+from tests.deploy.tables import SERVERS
 from tests.people import PASSWORD
 from tests.serving import Answer
 from tests.waiting import until
@@ -27,6 +28,12 @@ UNLIMITED = (
     "RATE_LIMIT_DEFAULT=1000000 per 1 hour",
     "RATE_LIMIT_LOGIN=1000000 per 1 hour",
 )
+
+
+class Counted(Load):
+    """Clients whose jobs are counted too, when all of them are done."""
+
+    lost = 0
 
 
 class Fleet:
@@ -135,7 +142,7 @@ class Fleet:
     @contextmanager
     def load(
         self, scenario: str, *, pause: float = PAUSE, keep_alive: bool = True
-    ) -> Iterator[Load]:
+    ) -> Iterator[Counted]:
         """16 clients that read, write and sign up, each on one connection if it may keep it."""
         until(lambda: self.unfinished() == 0, seconds=60)
         start, before = time.monotonic(), self.welcomed()
@@ -143,15 +150,18 @@ class Fleet:
         makes = (traffic.list_posts, traffic.write_post, traffic.edit_post, sign_up)
         makers = makes if keep_alive else [partial(_not_kept, make) for make in makes]
         address = self.front.address
-        with Load(443, *makers, tls=UNVERIFIED, pause=pause, address=address, name=DOMAIN) as load:
+        with Counted(
+            443, *makers, tls=UNVERIFIED, pause=pause, address=address, name=DOMAIN
+        ) as load:
             load.wait_for_more(50)
             yield load
             load.wait_for_more(50)
         seconds = time.monotonic() - start
         signed_up = sum(o.status == 201 and o.ask.path == "/api/users" for o in load.outcomes)
         until(lambda: self.unfinished() == 0, seconds=60)
-        lost = signed_up + 1 - (self.welcomed() - before)  # the traffic's own user
-        ROWS.append(Row(scenario, load.outcomes, lost, seconds))
+        load.lost = signed_up + 1 - (self.welcomed() - before)  # the traffic's own user
+        count = f"{len(load.outcomes)} | {len(failed(load.outcomes))} | {load.lost}"
+        SERVERS.rows.append(f"| {scenario} | {count} | {seconds:.0f} |")
 
     def unfinished(self) -> int:
         return int(self.database.sql("SELECT count(*) FROM jobs WHERE status <> 'succeeded'")[0][0])
@@ -162,24 +172,6 @@ class Fleet:
         return int(self.database.sql(query)[0][0])
 
 
-class Row:
-    """What a scenario did to requests and jobs, for the table at the end."""
-
-    def __init__(
-        self, scenario: str, outcomes: Sequence[Outcome], lost: int, seconds: float
-    ) -> None:
-        self.scenario, self.lost, self.seconds = scenario, lost, seconds
-        self.requests, self.failed = len(outcomes), len(failed(outcomes))
-
-    def __str__(self) -> str:
-        figures = f"{self.requests} | {self.failed} | {self.lost} | {self.seconds:.0f}"
-        return f"| {self.scenario} | {figures} |"
-
-
-ROWS: list[Any] = []  # each a Row, or one as text, of another process
-FIGURES: list[str] = []
-
-
 def provisioned(
     folder: Path, keys: Path, key: str, servers: Mapping[Server, Sequence[str]], **more: Any
 ) -> Fleet:
@@ -188,7 +180,7 @@ def provisioned(
     start = time.monotonic()
     fleet.ok("provision")
     seconds = time.monotonic() - start
-    FIGURES.append(f"{len(fleet.servers)} servers are provisioned in {seconds:.0f} s")
+    SERVERS.figures.append(f"{len(fleet.servers)} servers are provisioned in {seconds:.0f} s")
     fleet.ok("release")
     fleet.ok("env", "set", *UNLIMITED)
     return fleet
@@ -203,11 +195,11 @@ def sign_up() -> Ask:
     return Ask("POST", "/api/users", {"email": f"{uuid4().hex}@example.com", "password": PASSWORD})
 
 
-def assert_none_failed(load: Load) -> None:
+def assert_none_failed(load: Counted) -> None:
     """Nothing failed, no job was lost, and all was answered as it should be."""
     assert failed(load.outcomes) == []
     assert {outcome.status for outcome in load.outcomes} <= {200, 201}
-    assert ROWS[-1].lost == 0
+    assert load.lost == 0
 
 
 def seconds_until_switched(fleet: Fleet, *words: str) -> float:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy.servers import lynis, testssl
-from tests.deploy.servers.fleet import DOMAIN, FIGURES, Fleet
+from tests.deploy.servers.fleet import DOMAIN, Fleet
 from tests.deploy.servers.lab import Server
+from tests.deploy.tables import SERVERS
 
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends {} >/dev/null"
 
@@ -19,7 +20,7 @@ def test_lynis_gives_it_at_least_eighty(one: Fleet) -> None:
     finally:
         one.front.sh("apt-get purge -qq --autoremove lynis >/dev/null")
         one.ok("provision")
-    FIGURES.append(f"Lynis' hardening index: {report.index}")
+    SERVERS.figures.append(f"Lynis' hardening index: {report.index}")
     assert report.index >= lynis.LEAST, "\n".join(report.lines())
 
 

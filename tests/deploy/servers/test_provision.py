@@ -12,8 +12,9 @@ import pytest
 
 from tests.begun import wait_for
 from tests.deploy.servers.clone import Clone
-from tests.deploy.servers.fleet import FIGURES, Fleet
+from tests.deploy.servers.fleet import Fleet
 from tests.deploy.servers.lab import Server, new_key
+from tests.deploy.tables import SERVERS
 from tests.waiting import until
 
 ALL = ("web", "worker", "database", "redis")
@@ -31,7 +32,7 @@ def bare(keys: Path, key: str) -> Iterator[Fleet]:
 def test_what_is_provisioned_again_does_not_change(one: Fleet) -> None:
     start = time.monotonic()
     said = one.ok("provision")
-    FIGURES.append(f"provisioned again: {time.monotonic() - start:.0f} s, nothing changed")
+    SERVERS.figures.append(f"provisioned again: {time.monotonic() - start:.0f} s, nothing changed")
     assert said.splitlines()[-1].startswith("nothing changed, on one, in ")
 
 

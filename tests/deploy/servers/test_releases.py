@@ -11,12 +11,12 @@ from tests.begun import wait_for_step
 from tests.chaos.load import failed
 from tests.deploy.servers.clone import broken_revision
 from tests.deploy.servers.fleet import (
-    FIGURES,
     UNLIMITED,
     Fleet,
     assert_none_failed,
     seconds_until_switched,
 )
+from tests.deploy.tables import SERVERS
 from tests.waiting import until
 
 
@@ -44,7 +44,7 @@ def test_three_releases_a_rollback_and_a_variable_fail_no_request_and_lose_no_jo
         assert fleet.serving() == versions[1]
     assert_none_failed(load)
     assert "LOG_LEVEL=WARNING" in fleet.ok("env", "list").splitlines()
-    FIGURES.append(
+    SERVERS.figures.append(
         "from the call to the switch, under load: releases with the same packages"
         f" {', '.join(f'{each:.1f}' for each in taken)} s; a rollback {back:.1f} s"
     )
@@ -331,7 +331,7 @@ def test_what_died_is_back_within_five_seconds(fleet: Fleet) -> None:
             fleet.front.sh(f"COLOUR={colour}; kill -9 $({script})")
             start = time.monotonic()
             until(lambda: fleet.request("GET", "/health/ready").status == 200, seconds=5)
-            FIGURES.append(
+            SERVERS.figures.append(
                 f"{which} of web, killed: answers after {time.monotonic() - start:.1f} s"
             )
             load.wait_for_more(50)

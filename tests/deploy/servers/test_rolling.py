@@ -17,8 +17,9 @@ from tests.chaos.load import failed
 from tests.deploy.docker.site import docker
 from tests.deploy.platforms.builds import revision
 from tests.deploy.servers.clone import broken_revision
-from tests.deploy.servers.fleet import FIGURES, PAUSE, Fleet, assert_none_failed, provisioned
+from tests.deploy.servers.fleet import PAUSE, Fleet, assert_none_failed, provisioned
 from tests.deploy.servers.lab import Server
+from tests.deploy.tables import SERVERS
 from tests.waiting import until
 
 
@@ -179,7 +180,7 @@ def test_status_of_three_servers_is_there_in_a_moment(three: Fleet) -> None:
     seconds = time.monotonic() - start
     assert ended.returncode == 0, ended.stdout
     assert re.search(r"^front .* healthy .* % free .* days$", ended.stdout, re.M), ended.stdout
-    FIGURES.append(f"status of three servers: {seconds:.1f} s")
+    SERVERS.figures.append(f"status of three servers: {seconds:.1f} s")
 
 
 def test_a_canary_is_taken_back_by_ctrl_c(three: Fleet) -> None:
