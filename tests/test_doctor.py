@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -13,6 +12,7 @@ from service.__main__ import main
 from service.devservers import Postgres
 from service.settings import Settings
 from tests.conftest import make_settings
+from tests.foreign import of_newer_code, of_other_code
 from tests.ports import free_port
 
 SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
@@ -179,12 +179,7 @@ def test_a_schema_that_is_behind_is_told(
 def test_a_schema_of_another_code_is_told(
     settings: Settings, postgres: Postgres, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = postgres.create_database(f"diverged_{uuid4().hex}")
-    with psycopg.connect(url) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num varchar)")
-        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
-        connection.execute("COMMENT ON TABLE alembic_version IS '9998 9999'")
-    changed = make_settings(url, settings.redis_url.get_secret_value())
+    changed = make_settings(of_other_code(postgres), settings.redis_url.get_secret_value())
     code, text, printed = look(changed, capsys)
     assert (code, json.loads(printed)["schema"]["state"]) == (1, "diverged")
     assert "Put 9999 back into migrations/versions" in text.split("Schema\n")[1]
@@ -193,10 +188,6 @@ def test_a_schema_of_another_code_is_told(
 def test_a_schema_that_is_ahead_is_well(
     settings: Settings, postgres: Postgres, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = postgres.create_database(f"ahead_{uuid4().hex}")
-    with psycopg.connect(url) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num varchar)")
-        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
-    changed = make_settings(url, settings.redis_url.get_secret_value())
+    changed = make_settings(of_newer_code(postgres), settings.redis_url.get_secret_value())
     code, _, printed = look(changed, capsys)
     assert (code, json.loads(printed)["schema"]["state"]) == (0, "ahead")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import uuid4
 
-import psycopg
 import pytest
 from flask.testing import FlaskClient
 
@@ -16,6 +15,7 @@ from service.devservers import Postgres
 from service.health import Answer, Probe, Status
 from service.settings import Settings
 from tests.conftest import make_settings
+from tests.foreign import of_other_code
 
 SECRET = "a-secret-of-the-url"
 NO_DATABASE = f"postgresql://somebody:{SECRET}@127.0.0.1:1/nowhere"
@@ -95,12 +95,7 @@ def test_with_a_schema_behind_the_code_it_is_degraded_and_not_ready(
 def test_with_a_schema_of_another_code_it_is_degraded_and_not_ready(
     postgres: Postgres, urls: tuple[str, str]
 ) -> None:
-    url = postgres.create_database(f"health_{uuid4().hex}")
-    with psycopg.connect(url) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num varchar)")
-        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
-        connection.execute("COMMENT ON TABLE alembic_version IS '9998 9999'")
-    with client_of(make_settings(url, urls[1])) as client:
+    with client_of(make_settings(of_other_code(postgres), urls[1])) as client:
         status, word, checks = parts(client)
         assert (status, word, checks["migrations"]) == (200, "degraded", "diverged")
         reason = "schema diverged from the code"
