@@ -45,7 +45,7 @@ test-chaos: setup  ## stop, crash and freeze everything under load (needs PgBoun
 
 test-deploy: setup  ## build the image, run the stack, release under load (needs a Docker engine)
 	@$(BIN)/python -m pytest tests/deploy/docker tests/deploy/platforms tests/deploy/servers \
-		--numprocesses 3 --dist loadscope
+		--numprocesses 2 --dist loadscope
 
 check: setup  ## linters, types, import layers, migrations: all that needs no Docker
 	@$(BIN)/python -m tests.check
