@@ -52,7 +52,7 @@ MEANINGS = (
     (
         "Host key verification failed",
         "the host key of {server.address} is not known here. Connect once, compare it with the"
-        " server's, and say yes: ssh {where}",
+        " server's, and say yes: ssh {where}. A new server is met by `vps provision`",
     ),
     (
         "Could not resolve hostname",

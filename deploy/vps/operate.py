@@ -245,6 +245,8 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         asked = sys.stdin.isatty()
         value = getpass.getpass(f"{name}: ") if asked else sys.stdin.readline().rstrip("\n")
+        if not value:
+            raise Failed(f"{name}: no value was given. One that is empty: {name}=")
     if "\n" in value or "\r" in value:
         raise Failed(f"{name}: a value is one line")
     return name, value

@@ -8,6 +8,7 @@ from deploy.shell import Failed, say
 from deploy.vps.servers import Fleet
 
 LEAST_DISK = 0.1  # of it, that is to be free
+LEAST_BYTES = 400 << 20  # that are to be free: a release asks for 300 MiB
 LEAST_DAYS = 14  # of a certificate; certbot renews when 30 are left
 OLDEST_BACKUP = 26 * 3600  # seconds: one is made each night
 HEAD = (
@@ -28,6 +29,7 @@ def show(fleet: Fleet, found: Mapping[str, Any], *, as_json: bool) -> int:
             say(line)
         for name, one in found.items():
             lines = [str(one)] if _failed(one) else [f"{name}: {each}" for each in _said(one)]
+            lines += [f"{name}: {each}" for each in drift(fleet, name, one)]
             for line in lines:
                 say(line)
         for line in [*differences(found), *to_go_back_to(found)]:
@@ -71,18 +73,37 @@ def problems(one: Mapping[str, Any]) -> list[str]:
         found.append(f"is {one['health']}: {ill}")
     if one["release"] is None and {"web", "worker"}.intersection(one["roles"]):
         found.append("has no release yet: vps release")
-    found += [f"{unit} is {state}: vps logs" for unit, state in _wrong_units(one)]
-    if one["disk"]["free"] < LEAST_DISK * one["disk"]["total"]:
-        found.append(f"has {one['disk']['free'] >> 20} MiB of disk left")
+    found += [f"{unit} is {state}: {_cure(unit)}" for unit, state in _wrong_units(one)]
+    free, total = one["disk"]["free"], one["disk"]["total"]
+    if free < LEAST_DISK * total or free < LEAST_BYTES:
+        found.append(
+            f"has {free >> 20} MiB of disk left at {one['disk'].get('path', '/srv/slipway')}"
+        )
     if (age := one.get("backup_age") or 0) > OLDEST_BACKUP:
         found.append(f"its last back-up was made {_ago(age)}: vps logs backup")
     if (days := one["certificate_days"]) is not None and days < LEAST_DAYS:
         found.append(f"its certificate ends in {days} days")
     if days is None and one.get("certificate_wanted"):
         found.append("shows no certificate on port 443: vps logs nginx")
+    if one.get("certificate_provisional"):
+        found.append(
+            "shows a certificate of its own, which no browser trusts, until Let's Encrypt gives"
+            " one: vps provision"
+        )
+    if one["maintenance"]:
+        found.append("maintenance is on, everybody gets a 503: vps maintenance off")
     if one["out"]:
         found.append(f"the balancer gives no requests to {', '.join(one['out'])}: vps balance in")
     return found
+
+
+def _cure(unit: str) -> str:
+    """Two commands: what says why, and what mends it."""
+    if unit == "backup":
+        return "vps logs backup"
+    name = unit.partition("@")[0].partition(".")[0].removesuffix("-server")
+    logged = {"postgresql": "postgres"}.get(name, name)
+    return f"vps logs {logged}; vps provision starts it"
 
 
 def _wrong_units(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -111,21 +132,41 @@ def differences(found: Mapping[str, Any]) -> list[str]:
     return [f"servers differ in their commits: {which}: vps release, or vps rollback RELEASE"]
 
 
+def drift(fleet: Fleet, name: str, one: Any) -> list[str]:
+    """What servers.toml has and the server has not been told: no fault, as long as it is meant."""
+    told = None if _failed(one) else one.get("settings")
+    if not told:
+        return []
+    (server,) = (each for each in fleet.servers if each.name == name)
+    wanted = fleet.document(server)
+    names = [key for key, value in wanted.items() if key in told and told[key] != value]
+    return [f"has not been told of {', '.join(names)} in servers.toml: vps provision"] * bool(names)
+
+
 def to_go_back_to(found: Mapping[str, Any]) -> list[str]:
-    """What `vps rollback` takes; once, where servers have the same."""
+    """What `vps rollback` takes, the next first; once, where servers have the same."""
     servers: dict[str, list[str]] = {}
     for name, one in found.items():
-        kept = [] if _failed(one) else one.get("kept", [])
-        if others := " ".join(each for each in kept if each != one["release"]):
-            servers.setdefault(others, []).append(name)
-    return [f"to go back to, on {', '.join(on)}: {kept}" for kept, on in servers.items()]
+        if not _failed(one) and (said := _ways_back(one)):
+            servers.setdefault(said, []).append(name)
+    return [f"vps rollback, on {', '.join(on)}: {said}" for said, on in servers.items()]
+
+
+def _ways_back(one: Mapping[str, Any]) -> str:
+    """In words; nothing if there is no way."""
+    served = [each for each in one.get("history", []) if each != one["release"]]
+    others = [
+        each for each in reversed(one.get("kept", [])) if each not in {one["release"], *served}
+    ]
+    named = [*reversed(served[:-1]), *others]
+    found = [f"to {served[-1]}"] if served else []
+    found += [f"by name to {', '.join(named)}"] if named else []
+    return "; ".join(found)
 
 
 def notes(one: Mapping[str, Any]) -> list[str]:
     """What somebody has done, and may have forgotten."""
     found = []
-    if one["maintenance"]:
-        found.append("maintenance is on: everybody gets a 503")
     if lock := one["locked"]:
         found.append(f"releases are locked by {lock['who']} at {lock['since']}: {lock['why']}")
     if one["running"]:

@@ -1,5 +1,6 @@
 """`python -m deploy vps`: which server is asked for what, when, and what if one fails."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,14 @@ def test_values_are_in_no_process_list(servers: Servers, tmp_path: Path) -> None
 @pytest.mark.parametrize("pair", ["lower=1", "A-B=1", "=1", "A=one\ntwo"])
 def test_a_variable_that_is_none_is_refused(servers: Servers, tmp_path: Path, pair: str) -> None:
     assert vps(tmp_path, ONE, "env", "set", pair) == 1
+    assert servers.asked() == []
+
+
+def test_a_value_that_was_not_given_is_not_an_empty_one(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(""))
+    assert vps(tmp_path, ONE, "env", "set", "LOG_LEVEL") == 1
     assert servers.asked() == []
 
 

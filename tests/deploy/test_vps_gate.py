@@ -91,8 +91,8 @@ def test_objects_may_be_pushed_without_a_release_and_beside_one() -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (f"{OLD} {NEW} refs/heads/other\n", "HEAD:main"),
-        (f"{NONE} {NEW} refs/tags/v1\n", "HEAD:main"),
+        (f"{OLD} {NEW} refs/heads/other\n", "HEAD:refs/heads/main"),
+        (f"{NONE} {NEW} refs/tags/v1\n", "HEAD:refs/heads/main"),
         (f"{OLD} {NEW} refs/heads/main\n{NONE} {NEW} refs/tags/v1\n", "takes nothing else"),
         (f"{OLD} {NONE} refs/heads/main\n", "nothing is deleted here"),
         (f"{OLD} {NONE} refs/slipway/1\n", "nothing is deleted here"),
@@ -118,5 +118,5 @@ def test_one_server_with_web_may_be_one_of_several() -> None:
 def test_the_branch_is_the_one_of_the_settings() -> None:
     server = replace(SERVER, branch="live")
     assert pushed(f"{OLD} {NEW} refs/heads/live\n", server) == NEW
-    with pytest.raises(Failed, match="HEAD:live"):
+    with pytest.raises(Failed, match="HEAD:refs/heads/live"):
         pushed(f"{OLD} {NEW} refs/heads/main\n", server)

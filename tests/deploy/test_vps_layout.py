@@ -170,6 +170,12 @@ def test_the_last_that_served_are_kept_and_what_a_unit_runs(host: Host) -> None:
     assert releases.history(host.layout) == [one, *kept]
 
 
+def test_variables_that_are_changed_do_not_use_up_the_way_back() -> None:
+    names = ["1-a", "2-b", "3-c", "4-c", "5-c", "6-c"]
+    assert releases.lasting(names, 2) == {"2-b", "5-c", "6-c"}
+    assert releases.lasting(["1-a", "2-b"], 5) == {"1-a", "2-b"}
+
+
 def test_packages_and_variables_go_with_their_last_release(host: Host) -> None:
     (name,) = serve(host, 1)
     for each in ("used", "unused"):

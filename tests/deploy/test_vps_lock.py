@@ -139,7 +139,7 @@ def test_people_lock_releases_and_say_why(found: Layout) -> None:
     lock.check_lock(found)
     lock.lock_on(found, "alice", "the database is moved")
     with pytest.raises(
-        Failed, match=r"locked by alice at 20.*: the database is moved. `slipway lock"
+        Failed, match=r"locked by alice at 20.*: the database is moved. `vps lock off`"
     ):
         lock.check_lock(found)
     lock.lock_off(found)

@@ -42,6 +42,12 @@ def test_a_site_that_will_speak_http_only_is_said_to() -> None:
     assert said(fleet(ONE, tls="none"), fleet(ONE)) == []  # nothing serves yet
 
 
+def test_a_domain_that_will_be_answered_no_more_is_said() -> None:
+    (text,) = said(fleet(ONE, domain="www.example.com"), fleet(ONE), ONE)
+    assert text.startswith("api.example.com is answered no more, as soon as www.example.com is")
+    assert said(fleet(ONE, domain="www.example.com"), fleet(ONE)) == []  # nothing serves yet
+
+
 def test_that_nobody_will_serve_is_said() -> None:
     front = FRONT.model_copy(update={"name": "one"})
     (text,) = said(fleet(front, WEB), fleet(ONE), front)

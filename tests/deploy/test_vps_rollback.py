@@ -7,12 +7,12 @@ import pytest
 
 from deploy.shell import Failed
 from deploy.vps import table
-from deploy.vps.host import edge, releases, status, variables
+from deploy.vps.host import edge, releases, status, units, variables
 from deploy.vps.host.layout import Host
 from deploy.vps.host.release import release
 from deploy.vps.host.rollback import rollback
 from tests.deploy.standin import HEALTHY, RELEASE, THREE, Servers, vps
-from tests.deploy.vps_host import Played, make_served, unpacked
+from tests.deploy.vps_host import Played, make_served, steps, unpacked
 
 BEFORE = HEALTHY["history"][0]
 
@@ -77,12 +77,14 @@ def test_status_names_what_can_be_gone_back_to(
     rollback(host, None, "alice")
     found = status.status(host)
     assert f"to go back to    {second.name}" in status.lines(found)
-    assert table.to_go_back_to({"one": found}) == [f"to go back to, on one: {second.name}"]
+    assert table.to_go_back_to({"one": found}) == [
+        f"vps rollback, on one: by name to {second.name}"
+    ]
     servers.answer("web1", "status", out={**HEALTHY, "kept": ["a", BEFORE, RELEASE]})
     servers.answer("web2", "status", out={**HEALTHY, "kept": ["a", BEFORE, RELEASE]})
     capsys.readouterr()
     assert vps(tmp_path, THREE, "status") == 0
-    assert f"to go back to, on web1, web2: a {BEFORE}\n" in capsys.readouterr().out
+    assert f"vps rollback, on web1, web2: to {BEFORE}; by name to a\n" in capsys.readouterr().out
 
 
 def test_the_names_of_the_variables_that_go_back_are_said_and_how_to_go_forward(
@@ -107,3 +109,19 @@ def test_without_other_variables_nothing_is_said_of_them(
     said = capsys.readouterr().out
     assert "variables go back" not in said
     assert "push" not in said
+
+
+@pytest.mark.parametrize("unit", [units.NGINX, units.POSTGRESQL])
+def test_without_what_it_needs_nothing_is_tried(
+    served: tuple[Host, Played, Path], unit: str
+) -> None:
+    """It would take a minute to find out, and nothing that serves would be any better for it."""
+    host, played, _ = served
+    release(host, unpacked(host, 2), "alice")
+    played.ran.clear()
+    del played.started[unit]
+    with pytest.raises(Failed, match="does not run on web1, so nothing was touched"):
+        rollback(host, None, "alice")
+    with pytest.raises(Failed, match="`vps provision` starts it"):
+        release(host, unpacked(host, 3), "alice")
+    assert steps(played) == []

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.shell import CommandFailed
-from deploy.vps.host import edge, layout, releases
+from deploy.vps.host import edge, layout, releases, units
 from deploy.vps.host.layout import PORTS, Host, Layout, Server
 from deploy.vps.host.release import release
 from deploy.vps.host.runner import Runner, Talk
@@ -49,7 +49,7 @@ class Played(Runner):
         self.broken: Path | None = None  # a release whose worker ends at once
         self.pending = ""  # revisions
         self.known: dict[str, dict[str, object]] = {}  # what the service says of its variables
-        self.started: dict[str, int] = {}  # units that run, and since when
+        self.started = {units.NGINX: 1, units.POSTGRESQL: 1}  # units that run, and since when
         self.databases = {LIVE: "what was live"}
         self.environments: list[Mapping[str, str]] = []
 

@@ -79,5 +79,11 @@ def _smoke(
     except CommandFailed as failure:
         why = failure.said.rpartition("failed: ")[2]
         raise Failed(f"the smoke test of {url} failed: {why}") from None
-    passed = sum(line.split()[1:2] == ["ok"] for line in said.splitlines())
-    progress.detail(f"{passed} checks passed")
+    rows = [line.split() for line in said.splitlines()]
+    passed = sum(row[1:2] == ["ok"] for row in rows)
+    skipped = [row[0] for row in rows if row[1:2] == ["skipped"]]
+    progress.detail(f"{passed} checks passed{_skipped(skipped)}")
+
+
+def _skipped(names: list[str]) -> str:
+    return f"; skipped: {', '.join(names)}" if names else ""

@@ -74,7 +74,7 @@ def balance(host: Host, server: str, *, wanted: bool) -> None:
     rest = set(host.server.web_servers) - set(out(host.layout)) - {server}
     if not wanted and not rest:
         raise Failed(
-            f"{server} is the last one that gets requests: `slipway maintenance on` says no to all"
+            f"{server} is the last one that gets requests: `vps maintenance on` says no to all"
         )
     put(host.layout, f"out-{server}", wanted=not wanted)
 

@@ -120,9 +120,7 @@ def check_lock(found: Layout) -> None:
     """Raises Failed if people have locked releases."""
     if (said := locked(found)) is not None:
         since = f"{said.get('who')} at {said.get('since')}"
-        raise Failed(
-            f"releases are locked by {since}: {said.get('why')}. `slipway lock off` ends that"
-        )
+        raise Failed(f"releases are locked by {since}: {said.get('why')}. `vps lock off` ends that")
 
 
 def now() -> str:

@@ -12,8 +12,8 @@ LOGS = {
     "scheduler": ("slipway-scheduler.service",),
     "migrate": ("slipway-migrate@blue.service", "slipway-migrate@green.service"),
     "backup": ("slipway-backup.service",),
-    "nginx": ("nginx.service",),
-    "postgres": ("postgresql@*.service",),
+    "nginx": (units.NGINX,),
+    "postgres": (units.POSTGRESQL,),
     "redis": ("redis-server.service",),
 }
 REQUESTS = ("/var/log/nginx/access.log", "/var/log/nginx/error.log")

@@ -23,7 +23,7 @@ def pushed(said: str, server: Server) -> str | None:
     if len(wanted) > 1 or wanted[0][1] != branch:
         raise Failed(
             f"a push releases the branch {server.branch} and takes nothing else:"
-            f" git push production HEAD:{server.branch}"
+            f" git push production HEAD:refs/heads/{server.branch}"
         )
     if (servers := max(server.servers, len(server.web_servers))) > 1:
         raise Failed(

@@ -47,7 +47,9 @@ def prepare_alone(host: Host, folder: Path, who: str) -> None:
 
 
 def look(host: Host, *also: Path) -> None:
-    """Finish what a release that was broken off has left."""
+    """Finish what a release that was broken off has left. Raises Failed if the server is not fit
+    for another one."""
+    units.check(host)
     if (serves := edge.serving(host)) is None:
         return
     turn.keep_variables(host, serves)

@@ -125,7 +125,7 @@ def prune(host: Host, *also: Path) -> list[str]:
     none of the rest uses. Returns the names."""
     found = host.layout
     stay = linked(found) | {each.resolve() for each in also}
-    stay |= {(found.releases / name).resolve() for name in kept(found)[-host.server.keep :]}
+    stay |= {(found.releases / name).resolve() for name in lasting(kept(found), host.server.keep)}
     gone = [each for each in found.releases.iterdir() if each.name.startswith(".")]
     gone += [each for each in every(found) if each.resolve() not in stay]
     for each in gone:
@@ -141,6 +141,14 @@ def prune(host: Host, *also: Path) -> list[str]:
         if each.suffix == ".env" and each.resolve() not in used:
             each.unlink()
     return [each.name for each in gone]
+
+
+def lasting(names: list[str], count: int) -> set[str]:
+    """The last so many, and of the last so many commits the newest: a variable that is changed
+    makes a release, and shall not use up the way back."""
+    newest = {name.partition("-")[2]: name for name in names}
+    commits = sorted(newest.values(), key=names.index)
+    return {*names[-count:], *commits[-count:]}
 
 
 def _children(folder: Path) -> list[Path]:

@@ -57,6 +57,7 @@ def _here(host: Host) -> dict[str, str]:
         raise Failed(
             f"the database is not on {host.server.server}: a restore runs on the server that has it"
         )
+    units.check(host)
     return postgres.of(host.layout.env_current)
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.shell import Failed
-from deploy.vps.host import edge, envfile, progress, release, releases
+from deploy.vps.host import edge, envfile, progress, release, releases, units
 from deploy.vps.host.layout import Host
 
 PUSHED = "to Git it is pushed still: `vps release`, or a push of a new commit, goes forward again"
@@ -15,6 +15,7 @@ def rollback(host: Host, name: str | None, who: str) -> None:
     """To the release before, or to a named one, of code and variables. To the one that serves
     already too, so that who was broken off may call it again. Raises Failed, with what serves
     then."""
+    units.check(host)
     serves = edge.serving(host)
     folder = releases.before(host.layout, serves.name if serves else None, name)
     if not (folder / ".venv").exists() or not (folder / ".env").exists():

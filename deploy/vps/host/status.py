@@ -1,11 +1,14 @@
 """What there is to know of a server, in one look, whatever is down."""
 
+import json
 import shutil
 import socket
 import ssl
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from deploy import history
@@ -14,16 +17,18 @@ from deploy.vps.host import backups, edge, lock, postgres, releases, units
 from deploy.vps.host.layout import COLOURS, PORTS, Host
 
 ASK_WITHIN = 2  # seconds
+Usage = Callable[[Path], tuple[int, int, int]]  # total, used and free, in bytes
 _QUEUE = "SELECT count(*) FROM jobs WHERE status IN ('queued', 'retrying')"
 _UNITS = {
-    "web": [*map(units.web, COLOURS), "nginx.service"],
-    "balancer": ["nginx.service"],
+    "web": [*map(units.web, COLOURS), units.NGINX],
+    "balancer": [units.NGINX],
     "worker": [*units.WORKERS],
-    # Its own unit has its version in its name; systemd takes a pattern.
-    "database": ["postgresql@*.service", "slipway-backup.service", "slipway-backup.timer"],
+    "database": [units.POSTGRESQL, "slipway-backup.service", "slipway-backup.timer"],
     "redis": ["redis-server.service"],
 }
-_EXPIRY = ["openssl", "x509", "-noout", "-enddate"]
+_ENDS_AND_SIGNS = ["openssl", "x509", "-noout", "-enddate", "-issuer", "-subject"]
+# Whose room a role fills, on a disk of its own or not.
+_DATA = {"database": ("/var/lib/postgresql", "/var/backups/slipway"), "redis": ("/var/lib/redis",)}
 
 
 def status(host: Host) -> dict[str, Any]:
@@ -31,7 +36,7 @@ def status(host: Host) -> dict[str, Any]:
     found, serves = host.layout, edge.serving(host)
     colour = edge.colour(found) if host.server.has("web") else None
     health = _health(host, colour) if colour and serves else {}
-    usage = shutil.disk_usage(found.root)
+    days, self_signed = _certificate(host)
     kept = backups.every(found) if host.server.has("database") else []
     return {
         "server": host.server.server,
@@ -44,9 +49,10 @@ def status(host: Host) -> dict[str, Any]:
         "ill": _ill(health.get("checks")),
         "units": _units(host),
         "queue": _queue(host) if host.server.has("worker") and serves else None,
-        "disk": {"free": usage.free, "total": usage.total},
-        "certificate_days": _certificate_days(host),
+        "disk": _disk(host),
+        "certificate_days": days,
         "certificate_wanted": _shows_certificate(host),
+        "certificate_provisional": bool(self_signed) and host.server.tls == "letsencrypt",
         "maintenance": edge.maintenance(found),
         "out": edge.out(found),
         "locked": lock.locked(found),
@@ -56,6 +62,7 @@ def status(host: Host) -> dict[str, Any]:
         "backup": kept[-1].name if kept else None,
         "backup_age": round(time.time() - kept[-1].at.timestamp()) if kept else None,
         "last": _last(host),
+        "settings": _settings(host),
     }
 
 
@@ -82,9 +89,30 @@ def _units(host: Host) -> dict[str, str]:
 
 def _state(host: Host, unit: str) -> str:
     try:
-        return units.state(host, unit).get("ActiveState", "unknown")
+        return units.active_state(host, unit)
     except Failed:
         return "unknown"
+
+
+def _disk(host: Host) -> dict[str, Any]:
+    """Of those that the server's roles write to."""
+    data = [Path(path) for role, paths in _DATA.items() if host.server.has(role) for path in paths]
+    return least_room([host.layout.root, *filter(Path.is_dir, data)])
+
+
+def least_room(paths: Iterable[Path], usage: Usage = shutil.disk_usage) -> dict[str, Any]:
+    """The disk with the least of its room left, in bytes, and a path of it."""
+    found = {path: usage(path)[::2] for path in paths}
+    path, (total, free) = min(found.items(), key=lambda each: each[1][1] / max(1, each[1][0]))
+    return {"free": free, "total": total, "path": str(path)}
+
+
+def _settings(host: Host) -> dict[str, Any] | None:
+    """What provision wrote of this server, for who has servers.toml to compare."""
+    with suppress(OSError, ValueError):
+        found = json.loads(host.layout.settings.read_text())
+        return found if isinstance(found, dict) else None
+    return None
 
 
 def _queue(host: Host) -> int | None:
@@ -96,15 +124,18 @@ def _queue(host: Host) -> int | None:
     return None
 
 
-def _certificate_days(host: Host) -> int | None:
-    """Until it ends, as nginx shows it: its file is root's. None too if nginx shows none."""
+def _certificate(host: Host) -> tuple[int | None, bool | None]:
+    """The days until it ends, and whether it is self-signed, as nginx shows it: its file is
+    root's. None if nginx shows none."""
     if not _shows_certificate(host):
-        return None
+        return None, None
     with suppress(OSError, ValueError, Failed):
         shown = certificate(host.server.domain)
-        ends = host.runner.run(_EXPIRY, given=shown.encode()).strip().removeprefix("notAfter=")
-        return int((ssl.cert_time_to_seconds(ends) - time.time()) // 86400)
-    return None
+        said = host.runner.run(_ENDS_AND_SIGNS, given=shown.encode()).splitlines()
+        about = dict(line.partition("=")[::2] for line in said)
+        ends = ssl.cert_time_to_seconds(about["notAfter"])
+        return int((ends - time.time()) // 86400), about["issuer"] == about["subject"]
+    return None, None
 
 
 def _shows_certificate(host: Host) -> bool:
@@ -148,7 +179,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         "serves": serves,
         "units": ", ".join(f"{name} {state}" for name, state in found["units"].items()),
         "jobs waiting": found["queue"],
-        "disk": f"{found['disk']['free'] >> 20} of {found['disk']['total'] >> 20} MiB free",
+        "disk": f"{found['disk']['free'] >> 20} of {found['disk']['total'] >> 20} MiB free"
+        f" at {found['disk']['path']}",
         "certificate": _days(found["certificate_days"]),
         "maintenance": "on" if found["maintenance"] else None,
         "get no requests": ", ".join(found["out"]) or None,

@@ -7,6 +7,8 @@ from deploy.shell import CommandFailed, Failed
 from deploy.vps.host import releases
 from deploy.vps.host.layout import ROOT_PROGRAM, USER, Host
 
+NGINX, POSTGRESQL = "nginx.service", "postgresql@*.service"  # the latter has its version in it
+LOGGED_AS = {"postgresql": "postgres"}  # by `vps logs`
 WORKERS = ("slipway-worker.service", "slipway-scheduler.service")
 LINES = 20  # of what a unit that failed said last
 _PROPERTIES = "ActiveState,SubState,Result,NRestarts,MainPID,ActiveEnterTimestamp"
@@ -46,8 +48,27 @@ def state(host: Host, unit: str) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in said.splitlines() if "=" in line)
 
 
+def active_state(host: Host, unit: str) -> str:
+    """Of a pattern, systemd knows what runs; of the rest it says nothing."""
+    return state(host, unit).get("ActiveState", "inactive")
+
+
 def runs(host: Host, unit: str) -> bool:
-    return state(host, unit).get("ActiveState") == "active"
+    return active_state(host, unit) == "active"
+
+
+def check(host: Host) -> None:
+    """Raises Failed where nothing new could serve, whatever it is, for want of what it needs."""
+    server = host.server
+    needed = [NGINX] if server.has("web") or server.has("balancer") else []
+    needed += [POSTGRESQL] if server.has("database") else []
+    for unit in needed:
+        if not runs(host, unit):
+            name = unit.removesuffix(".service").removesuffix("@*")
+            raise Failed(
+                f"{name} does not run on {server.server}, so nothing was touched. `vps provision`"
+                f" starts it; `vps logs {LOGGED_AS.get(name, name)}` says why it ended"
+            )
 
 
 def rests(host: Host, colour: str) -> bool:

@@ -28,7 +28,7 @@ def change(
     serves = edge.serving(host)
     _say_absent(text := _text(host), removed)
     wanted = envfile.changed(text, given, removed)
-    if wanted == text:
+    if envfile.values(wanted) == envfile.values(text):
         about = {"result": "ok", "changed": False, "release": serves.name if serves else None}
         progress.tell(about, "nothing is changed: it is so already")
         return

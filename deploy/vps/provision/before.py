@@ -29,13 +29,14 @@ def dangers(fleet: Fleet, found: Mapping[str, About], released: Released) -> Ite
     server.json."""
     was = {name: said for name, about in found.items() if (said := _read(about.known))}
     yield from _without_data(fleet, was)
+    yield from _without_domain(fleet, was.get(fleet.front.name, {}), released)
     yield from _without_tls(fleet, was.get(fleet.front.name, {}), released)
     yield from _without_web(fleet, was, released)
     there = {*(each.name for each in fleet.servers), *(said["server"] for said in was.values())}
     for name in sorted({each for said in was.values() for each in said["names"]} - there):
         yield (
-            f"{name} is none of the servers any more: if it runs, its worker and scheduler go on"
-            " with the code and the connections that they have. Switch it off"
+            f"{name} is none of the servers any more: no requests go there, and what runs on it"
+            " goes on with the code and the connections that it has. Switch it off"
         )
 
 
@@ -53,6 +54,15 @@ def _without_data(fleet: Fleet, was: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"database is taken from {name}: its data stay on {name}, where no back-ups are made"
             f" any more, and {then}"
+        )
+
+
+def _without_domain(fleet: Fleet, was: Mapping[str, Any], released: Released) -> Iterator[str]:
+    domain = was.get("domain", fleet.domain)
+    if domain != fleet.domain and any(map(released, fleet.with_role("web"))):
+        yield (
+            f"{domain} is answered no more, as soon as {fleet.domain} is: does that lead here"
+            " already, and do clients ask for it?"
         )
 
 

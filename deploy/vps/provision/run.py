@@ -206,6 +206,9 @@ def _say_what_would_change(state: State, report: Report) -> None:
                             report.line(host.name, f"{name}: {command.says}")
 
 
+LAST_STEP = "certificate: "  # of all that may fail, it alone comes after everything else
+
+
 def _last_lines(report: Report, servers: Sequence[Server], dry_run: bool, took: float) -> int:
     for server in servers:
         report.line(server.name, _changes(report.changes[server.name], dry_run))
@@ -216,6 +219,12 @@ def _last_lines(report: Report, servers: Sequence[Server], dry_run: bool, took: 
         return 130
     if report.failures:
         say("What was done stays; the next `provision` goes on from here.", sys.stderr)
+        if all(why.startswith(LAST_STEP) for why in report.failures.values()):
+            say(
+                "All the rest is done: `vps release` works, with a certificate of the server's own."
+                " Does the domain lead here, at port 80?",
+                sys.stderr,
+            )
         return 1
     total = _changes(sum(report.changes.values()), dry_run)
     say(f"{total}, on {', '.join(server.name for server in servers)}, in {took:.1f} s")

@@ -9,8 +9,9 @@ from pyinfra.context import host
 from deploy.vps.provision.before import has_release
 from deploy.vps.provision.connection import Line
 from deploy.vps.provision.entries import Entry, File, Folder, Gone
-from deploy.vps.provision.facts import Units
+from deploy.vps.provision.facts import Said, Units
 from deploy.vps.provision.operations import (
+    Act,
     Acts,
     Note,
     differing,
@@ -64,7 +65,37 @@ def apply(fleet: Fleet, server: Server) -> None:
     verify = ["systemd-analyze", "verify", "--recursive-errors=no", *paths]
     step("units", settle, "systemd", verify, reload)
     timers = [name for name in TIMERS if name in ours]
-    step("units", units, timers, [name for name in AT_BOOT if name in ours])
+    at_boot = [name for name in AT_BOOT if name in ours]
+    step("units", units, timers, at_boot)
+    step("units", _started, at_boot)
+
+
+# Nobody releases, and there is a release that serves or works. $1 the folder.
+IDLE = """cd "$1" && [ -s history ] || exit 0
+for name in lock hold; do
+    [ ! -e "$name" ] || flock --nonblock "$name" true || exit 0
+done
+echo idle
+"""
+
+
+@operation()
+def _started(names: Sequence[str]) -> Acts:
+    """What a boot starts, and somebody has stopped; not while a release does so in its order."""
+    looked = host.get_fact(Said, asked=["sh", "-c", IDLE, "idle", "/srv/slipway"])
+    if looked != ["idle"]:
+        return
+    states = host.get_fact(Units, units=[*names, *WEB])
+    web_runs = any(
+        runs(states[unit]) for unit in WEB if unit.endswith(".service") and unit in states
+    )
+    for name in names:
+        if name == "slipway-boot.service":
+            if not web_runs:
+                yield Act("start web", ["systemctl", "restart", name])
+        elif states.get(name, {}).get("ActiveState") in ("inactive", "failed"):
+            yield Act("", ["systemctl", "reset-failed", name], may_fail=True)
+            yield Act(f"start {name}", ["systemctl", "start", name])
 
 
 def last(fleet: Fleet, server: Server) -> None:

@@ -26,7 +26,7 @@ def lets_encrypt(fleet: Fleet, authority: Authority) -> Iterator[None]:
             yield
         finally:
             fleet.clone.git("checkout", "--", "deploy/servers.toml")
-            fleet.ok("provision")
+            fleet.ok("provision", "--yes")
 
 
 def change(fleet: Fleet, old: str, new: str) -> None:
@@ -45,11 +45,13 @@ def test_it_comes_when_the_domain_leads_here_and_is_renewed_and_fails_no_request
         ended = one.vps("provision")  # the domain leads nowhere yet
         assert ended.returncode == 1
         assert f"certificate: get a certificate for {DOMAIN}" in ended.stderr
-        # That keeps nothing else from being done.
+        assert "All the rest is done" in ended.stderr
+        assert one.status()["one"]["certificate_provisional"]
         one.front.sh("systemctl is-active nginx fail2ban && test -s /var/lib/aide/slipway.db")
         authority.leads(DOMAIN, one.front)
         one.ok("provision")
         first = authority.serial(one, DOMAIN)
+        assert not one.status()["one"]["certificate_provisional"]
         assert one.status()["one"]["certificate_days"] == DAYS - 1  # begun days do not count
         assert "nothing changed" in one.ok("provision")
         one.front.sh("systemctl start certbot.service")  # what certbot.timer starts
@@ -66,11 +68,14 @@ def test_another_domain_has_its_own_before_the_old_one_goes(
     with lets_encrypt(one, authority):
         one.ok("provision")
         change(one, DOMAIN, "www.example.com")
-        ended = one.vps("provision")
+        asked = one.vps("provision")
+        assert "nothing was touched" in asked.stderr
+        assert f"careful: {DOMAIN} is answered no more" in asked.stdout
+        ended = one.vps("provision", "--yes")
         assert ended.returncode == 1
         assert "get a certificate for www.example.com" in ended.stderr
         authority.serial(one, DOMAIN)
         authority.leads("www.example.com", one.front)
-        one.ok("provision")
+        one.ok("provision", "--yes")
         authority.serial(one, "www.example.com")
     assert one.request("GET", "/health/ready").status == 200

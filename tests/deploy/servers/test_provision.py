@@ -38,10 +38,12 @@ def test_what_is_provisioned_again_does_not_change(one: Fleet) -> None:
 
 def test_what_somebody_changed_is_put_right(one: Fleet) -> None:
     one.front.sh("chmod 600 /etc/nginx/nginx.conf; rm /etc/systemd/system/slipway-worker.service")
+    one.front.sh("systemctl stop slipway-scheduler slipway-web@blue slipway-web@green postgresql")
     said = one.ok("provision")
     assert re.search(r"^[1-9]\d* changes?, on one", said, re.M), said
     assert "nothing changed" in one.ok("provision")
-    assert one.request("GET", "/health/ready").status == 200
+    until(lambda: one.request("GET", "/health/ready").status == 200)
+    until(lambda: one.status()["one"]["health"] == "healthy", seconds=60)
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(bare: Fleet) -> None:
