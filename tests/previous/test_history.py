@@ -1,46 +1,11 @@
 """Which code is compared with: the last release, a named one, what lacks a revision, or none."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.previous.history import VERSIONS, NothingBefore, NotTold, previous
-from tests.previous.tree import add_revisions, check_out, run, telling
-
-
-def git(root: Path, *words: str) -> str:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    command = ["git", *identity, "-c", "protocol.file.allow=always", *words]
-    return subprocess.run(
-        command, cwd=root, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def write(root: Path, *names: str) -> None:
-    """These revisions, and no others."""
-    (root / VERSIONS).mkdir(parents=True, exist_ok=True)
-    for path in (root / VERSIONS).glob("*.py"):
-        path.unlink()
-    for name in names:
-        (root / VERSIONS / f"{name}_things.py").write_text(f'revision: str = "{name}"\n')
-
-
-def commit(root: Path, *names: str, tag: str | None = None) -> str:
-    write(root, *names)
-    git(root, "add", ".")
-    git(root, "commit", "--quiet", "--allow-empty", "--message", "more")
-    if tag:
-        git(root, "tag", tag)
-    return git(root, "rev-parse", "HEAD")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    found = tmp_path / "product"
-    found.mkdir()
-    git(found, "init", "--quiet")
-    return found
+from tests.previous.history import NothingBefore, NotTold, previous
+from tests.previous.repository import commit, git, write
 
 
 def test_the_last_release_is_the_last_tag_of_a_version(root: Path) -> None:
@@ -114,22 +79,3 @@ def test_what_a_shallow_clone_does_not_have_is_not_taken_for_nothing(
         previous(shallow)
     git(shallow, "fetch", "--quiet", "--unshallow")
     assert previous(shallow) == git(root, "rev-parse", "HEAD^")
-
-
-def test_a_schema_has_the_revisions_of_both(root: Path, tmp_path: Path) -> None:
-    tree = check_out(commit(root, "1", "2"), tmp_path / "tree", root)
-    newer = tmp_path / "newer"
-    write(newer, "2", "3")  # 1 is gone there, but the databases have it
-    (newer / VERSIONS / "2_things.py").rename(newer / VERSIONS / "2_renamed.py")
-    add_revisions(tree, newer)
-    found = sorted(path.read_text() for path in (tree / VERSIONS).glob("*.py"))
-    assert found == [f'revision: str = "{name}"\n' for name in "123"]
-
-
-def test_tests_that_cannot_be_run_are_no_result(tmp_path: Path) -> None:
-    for name in ("tests/things/test_things.py", "service/things/routes.py"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text("import nothing_of_this_name\n")
-    assert telling(tmp_path) == ["tests/things"]
-    with pytest.raises(AssertionError, match=r"cannot be run:[^$]*nothing_of_this_name"):
-        run(tmp_path, telling(tmp_path))

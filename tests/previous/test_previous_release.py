@@ -9,7 +9,7 @@ import pytest
 from service.migrations import known
 from service.settings import ROOT, environment
 from tests.previous.history import VERSIONS, NothingBefore, previous
-from tests.previous.tree import Outcome, add_revisions, check_out, copy, run, telling
+from tests.previous.tree import Outcome, add_revisions, blamed, check_out, copy, run, telling
 
 REVISION = '''"""What comes next."""
 
@@ -49,15 +49,6 @@ def test_the_release_before_passes_its_own_tests_on_this_schema(tmp_path: Path) 
     said = f"the revisions of this code break {before}:\n{names}\n{outcome.said[-5000:]}"
     assert not broken, said
     assert outcome.passed > 0
-
-
-def blamed(outcome: Outcome, before: str, folder: Path) -> tuple[list[str], list[str]]:
-    """Of those that failed, whom the new schema broke, and who fails without it too."""
-    if not outcome.failed:
-        return [], []
-    own = run(check_out(before, folder), outcome.failed)
-    anyway = set(own.failed) & set(outcome.failed)
-    return sorted(set(outcome.failed) - anyway), sorted(anyway)
 
 
 @pytest.fixture

@@ -88,3 +88,15 @@ def run(tree: Path, tests: Sequence[str]) -> Outcome:
     ]
     skipped = sum(case.find("skipped") is not None for case in cases)
     return Outcome(len(cases) - len(set(failed)) - skipped, sorted(set(failed)), ended.stdout)
+
+
+def blamed(
+    outcome: Outcome, before: str, folder: Path, root: Path = ROOT
+) -> tuple[list[str], list[str]]:
+    """Of the tests that failed on the new schema: those that it broke, and those that fail with
+    their own schema too, as a newer dependency would have it."""
+    if not outcome.failed:
+        return [], []
+    own = run(check_out(before, folder, root), outcome.failed)
+    anyway = set(own.failed) & set(outcome.failed)
+    return sorted(set(outcome.failed) - anyway), sorted(anyway)
