@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,44 +9,10 @@ import pytest
 
 from deploy.__main__ import main
 from deploy.migrations import advice, revisions, rules, squawk
-from deploy.migrations.lint import Refused, look, run
+from deploy.migrations.lint import Refused, run
 from deploy.shell import Failed
-from service.settings import ROOT
-from tests.deploy.operations import BREAKING, FREE, HOLDING, OLD_ROWS
-
-HEAD = '''"""A change."""
-
-import sqlalchemy as sa
-from alembic import context, op
-
-revision = "{revision}"
-down_revision = {down}
-
-
-def upgrade() -> None:
-'''
-FIRST_LINE = HEAD.count("\n") + 1
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A project without revisions."""
-    found = tmp_path / "product"
-    (found / "migrations" / "versions").mkdir(parents=True)
-    shutil.copy(ROOT / "pyproject.toml", found)
-    return found
-
-
-def write(root: Path, body: str, revision: str = "1", down: str | None = None) -> Path:
-    path = root / "migrations" / "versions" / f"{revision}.py"
-    path.write_text(f"{HEAD.format(revision=revision, down=repr(down))}    {body}\n")
-    return path
-
-
-def refused(root: Path, body: str, since: str | None = None) -> list[Refused]:
-    write(root, body)
-    (script,) = revisions.read(root)
-    return look(root, script, since)
+from tests.deploy.migrations.operations import BREAKING, FREE, HOLDING, OLD_ROWS
+from tests.deploy.migrations.revision import FIRST_LINE, HEAD, refused, write
 
 
 def rules_of(found: list[Refused]) -> set[str]:
@@ -62,8 +27,8 @@ def test_what_breaks_the_release_before_is_refused_unless_it_says_why(
     assert str(found.place) == f"migrations/versions/1.py:{FIRST_LINE}"
     assert found.statement
     assert found.todo.endswith("If that is done: # contract: REASON")
-    assert rule not in rules_of(refused(root, f"# contract: no code asks for it\n    {body}"))
-    assert rule in rules_of(refused(root, f"# contract:\n    {body}"))
+    assert rule not in rules_of(refused(root, f"# contract: no code asks for it\n{body}"))
+    assert rule in rules_of(refused(root, f"# contract:\n{body}"))
 
 
 @pytest.mark.parametrize(("body", "rule"), HOLDING)
@@ -74,10 +39,8 @@ def test_what_holds_up_others_or_is_not_seen_is_refused_rule_by_rule(
     assert str(found.place) == f"migrations/versions/1.py:{FIRST_LINE}"
     assert f"# lint allows {rule}: REASON" in found.todo
     for word in ("lint", "squawk"):
-        assert rule not in rules_of(
-            refused(root, f"# {word} allows {rule}: it is small\n    {body}")
-        )
-    assert rule in rules_of(refused(root, f"# contract: it is small\n    {body}"))
+        assert rule not in rules_of(refused(root, f"# {word} allows {rule}: it is small\n{body}"))
+    assert rule in rules_of(refused(root, f"# contract: it is small\n{body}"))
 
 
 @pytest.mark.parametrize("body", FREE)
@@ -91,7 +54,7 @@ def test_a_new_column_does_not_excuse_what_binds_old_rows_too(root: Path, body: 
 
 
 def test_a_finding_points_at_the_line_that_asks_for_the_statement(root: Path) -> None:
-    body = 'op.add_column("users", sa.Column("ß", sa.Text()))\n    op.drop_table("users")'
+    body = 'op.add_column("users", sa.Column("ß", sa.Text()))\nop.drop_table("users")'
     (found,) = refused(root, body)
     assert (found.place.line, found.statement) == (FIRST_LINE + 1, "DROP TABLE users")
 
@@ -106,7 +69,7 @@ def test_a_finding_points_at_the_line_that_asks_for_the_statement(root: Path) ->
     ],
 )
 def test_a_word_without_a_reason_or_a_use_is_refused(root: Path, word: str, rule: str) -> None:
-    (found,) = refused(root, f"{word}\n    pass")
+    (found,) = refused(root, f"{word}\npass")
     assert (found.rule, found.place.line) == (rule, FIRST_LINE)
 
 
@@ -206,7 +169,7 @@ def test_a_revision_that_a_release_has_run_does_not_change(
     assert "nothing refused; 1 of 1" in looked_at(history, "v1", capsys)[1]
     write(history, "pass")
     assert looked_at(history, "v1", capsys)[0] == {("1", "changed-revision")}
-    write(history, "# lint allows changed-revision: no database has run it\n    pass")
+    write(history, "# lint allows changed-revision: no database has run it\npass")
     assert looked_at(history, "v1", capsys)[0] == set()
 
 

@@ -86,7 +86,7 @@ HOLDING = [
 def apart(key: str) -> str:
     """A unique index, outside of the transaction."""
     index = f"CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS u ON users {key}"
-    return f'\n    with op.get_context().autocommit_block():\n        op.execute("{index}")'
+    return f'\nwith op.get_context().autocommit_block():\n    op.execute("{index}")'
 
 
 # What a release may run while the one before it serves: nothing is said of it.
@@ -108,10 +108,8 @@ FREE = [
     # Rows of a table that is nobody's yet.
     'op.create_table("t", sa.Column("n", sa.Integer())); op.execute("UPDATE t SET n = 1")',
     "op.execute(\"INSERT INTO moods /* DELETE; UPDATE */ VALUES ('UPDATE; SELECT')\")",
-    """with op.get_context().autocommit_block():
-        op.create_index(
-            "i", "users", ["name"], postgresql_concurrently=True, if_not_exists=True
-        )""",
+    "with op.get_context().autocommit_block():\n"
+    '    op.create_index("i", "t", ["a"], postgresql_concurrently=True, if_not_exists=True)',
 ]
 
 # Restrictions that a new column is part of, and that bind what the release before writes.
