@@ -97,6 +97,7 @@ def blamed(
     their own schema too, as a newer dependency would have it."""
     if not outcome.failed:
         return [], []
-    own = run(check_out(before, folder, root), outcome.failed)
+    tree = check_out(before, folder, root)
+    own = run(tree, telling(tree))  # all, since one may fail for what another left behind
     anyway = set(own.failed) & set(outcome.failed)
     return sorted(set(outcome.failed) - anyway), sorted(anyway)
