@@ -13,7 +13,7 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help setup dev test test-processes test-browser test-chaos test-deploy check bench lock fmt migration clean
+.PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy check bench lock fmt migration clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: setup  ## run the fast suite, against real PostgreSQL and Redis
 
 test-processes: setup  ## make dev, worker and scheduler: started, stopped and starved
 	@$(BIN)/python -m pytest tests/processes --numprocesses 2 --dist loadscope
+
+test-previous: setup  ## the tests of the release before, on the schema of this code (PREVIOUS=v1.2)
+	@$(BIN)/python -m pytest tests/previous -rsP --show-capture=stdout
 
 test-browser: setup  ## look at the pages in headless Chromium (Debian: chromium, chromium-driver)
 	@$(BIN)/python -m pytest tests/browser

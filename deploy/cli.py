@@ -53,6 +53,13 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs.add_parser("rollback", help="back to the colour that served before, in seconds")
     verbs.add_parser("status", help="what serves, what ran before, who released it")
+    linted = commands.add_parser(
+        "lint-migrations", help="what would hold up or break what serves while revisions run"
+    )
+    which = linted.add_mutually_exclusive_group()
+    which.add_argument("--since", metavar="COMMIT", help="revisions new or other than there")
+    which.add_argument("--all", action="store_true", help="all revisions (the default)")
+    linted.add_argument("--json", action="store_true", help="for machines")
     servers = commands.add_parser("vps", help="servers of your own: provision, release, go back")
     vps.add_arguments(servers)
     return found
@@ -73,6 +80,10 @@ def main(arguments: Sequence[str]) -> int:
         if found.command == "bundle":
             bundle.make(ROOT, found.stage, found.output)
             return 0
+        if found.command == "lint-migrations":
+            from deploy.migrations import lint  # with Alembic 0.3 s, which no other verb needs
+
+            return lint.run(ROOT, found.since, as_json=found.json)
         stack = Stack()
         finish_commands()
         if found.verb == "release":

@@ -19,9 +19,6 @@ from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -36,18 +33,6 @@ from tests.nginx import here, kinds_of_servers
 from tests.ports import free_port
 
 AT_ONCE = 2  # more only get in each other's way on a small machine
-
-# Of squawk's rules, those that do not hold here. One revision may do what a rule forbids, with a
-# line of its own that says why: "# squawk allows ban-drop-table: nothing reads it since 2.0".
-NO_SQUAWK = (
-    "require-lock-timeout",  # `python -m service migrate` sets both
-    "require-statement-timeout",
-    "prefer-bigint-over-int",  # keys are UUIDs; what an int counts here stays small
-    "prefer-text-field",  # a length in the schema is the model's choice
-    "transaction-nesting",  # how Alembic's autocommit_block() is spelt in SQL
-    "ban-uncommitted-transaction",
-)
-_ALLOWED = re.compile(r"^# squawk allows ([\w-]+): .", re.M)
 
 Say = Iterator[str]
 
@@ -67,6 +52,7 @@ CHECKS = {  # the slow ones first
     "manifests": [sys.executable, "-m", "deploy", "check"],
     "kustomize": [sys.executable, *f"-m pytest -m kubectl {KUBERNETES}".split()],
     "layers": [sys.executable, "-m", "pytest", "-p", "no:randomly", "tests/test_layers.py"],
+    "revisions": [sys.executable, "-m", "deploy", "lint-migrations"],
     "lint": program("ruff", "check", "."),
     "format": program("ruff", "format", "--check", "."),
     "dependencies": program("deptry", "."),
@@ -107,15 +93,13 @@ def main() -> int:
 
 
 def migrations(root: Path = ROOT) -> Say:
-    """What the models have and the revisions do not, and statements that lock a live table."""
+    """What the models have and the revisions do not."""
     config = Config(toml_file=root / "pyproject.toml", stdout=StringIO())
-    with tempfile.TemporaryDirectory(prefix="service-check-") as folder:
-        with Postgres(Path(folder) / "postgres", options={"fsync": "off"}) as server:
-            yield from differences(config, server.create_database("check"))
-        for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions())):
-            allowed = _ALLOWED.findall(Path(script.path).read_text())
-            path = Path(folder) / f"{script.revision}.sql"
-            yield from locks_of(statements(script.module.upgrade), path, allowed)
+    with (
+        tempfile.TemporaryDirectory(prefix="service-check-") as folder,
+        Postgres(Path(folder) / "postgres", options={"fsync": "off"}) as server,
+    ):
+        yield from differences(config, server.create_database("check"))
 
 
 def differences(config: Config, url: str) -> Say:
@@ -128,24 +112,6 @@ def differences(config: Config, url: str) -> Say:
         except CommandError as error:
             yield f"a revision is missing: {error}"
     engine.dispose()
-
-
-def statements(upgrade: Callable[[], None]) -> str:
-    """A revision's way up, as SQL."""
-    sql = StringIO()
-    options = {"as_sql": True, "output_buffer": sql}
-    context = MigrationContext.configure(dialect_name="postgresql", opts=options)
-    with Operations.context(context), context.begin_transaction():
-        upgrade()
-    return sql.getvalue()
-
-
-def locks_of(source: str, path: Path, allowed: Sequence[str] = ()) -> Say:
-    """What squawk says of statements that are to be run on a live database."""
-    path.write_text(source)
-    exclude = f"--exclude={','.join([*NO_SQUAWK, *allowed])}"
-    arguments = ("--assume-in-transaction", "--pg-version=14.0", exclude, str(path))
-    yield from said(program("squawk", *arguments))
 
 
 _PIN = re.compile(

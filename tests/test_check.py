@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from alembic import op
 from alembic.config import Config
 from sqlalchemy import Column, Integer, Table
 
 from service.db import Model
 from service.devservers import Postgres
 from service.settings import ROOT
-from tests.check import CHECKS, OURS, differences, endings, locks, locks_of, statements
+from tests.check import CHECKS, OURS, differences, endings, locks
 
 PROJECT = """
 [project]
@@ -43,37 +41,6 @@ def test_a_lock_file_that_is_out_of_step_is_reported(
     found = list(locks(tmp_path))
     assert len(found) == len(said)
     assert all(part in problem for part, problem in zip(said, found, strict=True))
-
-
-def add_index() -> None:
-    op.create_index("ix_users_name", "users", ["name"])
-
-
-def add_index_concurrently() -> None:
-    with op.get_context().autocommit_block():
-        op.create_index(
-            "ix_users_name", "users", ["name"], postgresql_concurrently=True, if_not_exists=True
-        )
-
-
-def add_table() -> None:
-    op.create_table("things", sa.Column("id", sa.Uuid(), primary_key=True))
-    op.create_index("ix_things_id", "things", ["id"])
-
-
-def drop_table() -> None:
-    op.drop_table("users")
-
-
-def test_a_migration_that_would_lock_a_live_table_is_reported(tmp_path: Path) -> None:
-    def report(upgrade: object, allowed: tuple[str, ...] = ()) -> str:
-        assert callable(upgrade)
-        return "".join(locks_of(statements(upgrade), tmp_path / "x.sql", allowed))
-
-    assert "require-concurrent-index-creation" in report(add_index)
-    assert "ban-drop-table" in report(drop_table)
-    assert report(drop_table, ("ban-drop-table",)) == ""
-    assert report(add_index_concurrently) == report(add_table) == ""
 
 
 def test_a_model_without_its_revision_is_reported(postgres: Postgres) -> None:

@@ -1,0 +1,1 @@
+"""Revisions that can be deployed: `python -m deploy lint-migrations`."""
