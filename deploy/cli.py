@@ -9,6 +9,7 @@ from deploy import check, env, smoke
 from deploy.docker import release, status
 from deploy.docker.stack import Stack
 from deploy.elasticbeanstalk import bundle
+from deploy.readiness import report
 from deploy.shell import Failed, finish_commands
 from deploy.targets import TARGETS
 from deploy.vps import cli as vps
@@ -41,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     packed.add_argument(
         "--output", metavar="FILE", type=Path, help="a zip (.elasticbeanstalk/STAGE.zip)"
     )
+    listed = commands.add_parser("readiness", help="the production checklist, looked at")
+    report.add_arguments(listed)
     docker = commands.add_parser("docker", help="release on one host with Docker")
     verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
     one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")
@@ -77,6 +80,8 @@ def main(arguments: Sequence[str]) -> int:
             return env.run(ROOT, found.target, found.stage, None if found.print else file)
         if found.command == "smoke":
             return smoke.main(found, environment().get("SMOKE_TOKEN"))
+        if found.command == "readiness":
+            return report.main(found, environment().get("SMOKE_TOKEN"))
         if found.command == "bundle":
             bundle.make(ROOT, found.stage, found.output)
             return 0

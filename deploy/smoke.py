@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -38,6 +38,9 @@ HEADERS = {
 FORWARDED = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
 INTERNAL = ("development", "test")
 INSIDE = (b"Traceback", b".py", b"psycopg", b"sqlalchemy")  # what no answer may have in it
+
+
+Row = dict[str, Any]  # a check, its result (ok, failed, skipped), how long it took, and why
 
 
 class Wrong(Exception):
@@ -166,7 +169,7 @@ class Service:
         """Raises Skipped where there is no token, or it would be read on the way."""
         if not self.token:
             raise Skipped("needs the SMOKE_TOKEN that the service has")
-        if self.scheme == "http" and _is_public(self.theirs):
+        if self.scheme == "http" and is_public(self.theirs):
             raise Skipped("the token is not sent in the clear")
         return {"Authorization": f"Bearer {self.token}"}
 
@@ -181,7 +184,7 @@ class Service:
         return self.begun
 
 
-def _is_public(address: str) -> bool:
+def is_public(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_global
 
 
@@ -364,7 +367,7 @@ def debug(service: Service) -> None:
         raise Wrong("Werkzeug's server answers, which is one of development")
     if service.token and (begun := service.begin())["debug"]:
         raise Wrong("it runs with debug on")
-    if service.token and _is_public(service.theirs) and begun["environment"] in INTERNAL:
+    if service.token and is_public(service.theirs) and begun["environment"] in INTERNAL:
         raise Wrong(f"APP_ENV is {begun['environment']}")
 
 
@@ -382,8 +385,8 @@ def client(service: Service) -> None:
     if service.client:
         if seen != service.client:
             raise Wrong(f"it takes us for {seen}, and not for {service.client}: see PROXY_HOPS")
-    elif _is_public(service.theirs):
-        if not _is_public(seen):
+    elif is_public(service.theirs):
+        if not is_public(seen):
             raise Wrong(f"it takes us for {seen}, a proxy: PROXY_HOPS is less than the proxies are")
         raise Skipped(f"it takes us for {seen}: if you know your address, --client compares")
     elif not ipaddress.ip_address(service.theirs).is_loopback and seen != service.ours:
@@ -433,26 +436,12 @@ CHECKS: tuple[Callable[[Service], None], ...] = (
 
 def run(service: Service, *, as_json: bool = False) -> int:
     """Ask all of it, and print a line for each check: 0, or 1 with the first cause on stderr."""
-    rows: list[dict[str, Any]] = []
-    for check in CHECKS:
-        start = time.monotonic()
-        try:
-            if rows and rows[0]["result"] == "failed":
-                raise Skipped("not ready")
-            check(service)
-            result, why = "ok", ""
-        except Skipped as reason:
-            result, why = "skipped", str(reason)
-        except Wrong as wrong:
-            result, why = "failed", str(wrong)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            # Not the error's words: who knows what is in them.
-            result, why = "failed", f"an answer that no Slipway gives: {type(error).__name__}"
-        took = round(1000 * (time.monotonic() - start))
-        rows.append({"check": check.__name__, "result": result, "ms": took, "why": why})
+    rows: list[Row] = []
+    for row in look(service):
+        rows.append(row)
         if not as_json:
-            mark = "FAILED" if result == "failed" else result
-            print(f"{check.__name__:10} {mark:8} {took:6} ms  {why}".rstrip(), flush=True)
+            mark = "FAILED" if row["result"] == "failed" else row["result"]
+            print(f"{row['check']:10} {mark:8} {row['ms']:6} ms  {row['why']}".rstrip(), flush=True)
     if as_json:
         print(json.dumps(rows, indent=2))
     failed = [row for row in rows if row["result"] == "failed"]
@@ -463,15 +452,37 @@ def run(service: Service, *, as_json: bool = False) -> int:
     return 1 if failed else 0
 
 
+def look(service: Service) -> Iterator[Row]:
+    """Ask all of it: what each check found. Without a service that is ready, none is asked."""
+    is_ready = True
+    for check in CHECKS:
+        start = time.monotonic()
+        try:
+            if not is_ready:
+                raise Skipped("not ready")
+            check(service)
+            result, why = "ok", ""
+        except Skipped as reason:
+            result, why = "skipped", str(reason)
+        except Wrong as wrong:
+            result, why = "failed", str(wrong)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # Not the error's words: who knows what is in them.
+            result, why = "failed", f"an answer that no Slipway gives: {type(error).__name__}"
+        is_ready = is_ready and not (check is ready and result == "failed")
+        took = round(1000 * (time.monotonic() - start))
+        yield {"check": check.__name__, "result": result, "ms": took, "why": why}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", type=_url, help="https://api.example.com")
+    parser.add_argument("url", metavar="URL", type=address, help="https://api.example.com")
     parser.add_argument(
         "--commit", metavar="SHA", type=_commit, help="the COMMIT_SHA that it must say it is"
     )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=duration,
         default=60,
         help="to get ready in, and for a job (%(default)s)",
     )
@@ -528,7 +539,7 @@ def service_of(found: argparse.Namespace, token: str | None) -> Service:
     )
 
 
-def _url(text: str) -> tuple[str, str, int]:
+def address(text: str) -> tuple[str, str, int]:
     try:
         parts = urlsplit(text)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -547,7 +558,7 @@ def _commit(text: str) -> str:
     return text
 
 
-def _seconds(text: str) -> float:
+def duration(text: str) -> float:
     try:
         found = float(text)
     except ValueError:

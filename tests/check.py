@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
@@ -20,12 +19,10 @@ from typing import NamedTuple
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 from sqlalchemy import create_engine
 
 from deploy.docker.stack import servers_conf
+from deploy.readiness import locks
 from deploy.vps import edge
 from service.devservers import Postgres
 from service.settings import ROOT
@@ -114,47 +111,6 @@ def differences(config: Config, url: str) -> Say:
     engine.dispose()
 
 
-_PIN = re.compile(
-    r"^([\w.\[\],-]+)==([^\s;]+)[^\n]*\\\n((?:    --hash=sha256:\w{64}[^\n]*\n)+)", re.M
-)
-_HEADED = re.compile(r"^\w", re.M)
-
-
-def locks(root: Path = ROOT) -> Say:
-    """Where the lock files do not do what pyproject.toml asks for."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())
-    wanted = project["project"]["dependencies"]
-    users = dict(read_lock(root / "requirements.txt"))
-    makers = dict(read_lock(root / "requirements-dev.txt"))
-    yield from unmet("requirements.txt", users, wanted)
-    yield from unmet("requirements-dev.txt", makers, wanted + project["dependency-groups"]["dev"])
-    for name, version in users.items():
-        if makers.get(name) != version:
-            yield f"requirements-dev.txt has {name} {makers.get(name)}, requirements.txt {version}"
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        yield from oddities(name, (root / name).read_text())
-
-
-def read_lock(path: Path) -> Iterator[tuple[str, str]]:
-    for name, version, _ in _PIN.findall(path.read_text()):
-        yield canonicalize_name(name.partition("[")[0]), version
-
-
-def unmet(file: str, pinned: dict[str, str], wanted: Sequence[str]) -> Say:
-    for requirement in map(Requirement, wanted):
-        version = pinned.get(canonicalize_name(requirement.name))
-        if version is None or Version(version) not in requirement.specifier:
-            yield f"{file} has {requirement.name} {version}, wanted is {requirement}: make lock"
-
-
-def oddities(file: str, source: str) -> Say:
-    """Lines without hashes, and addresses: an index is the business of who installs."""
-    if len(_PIN.findall(source)) != len(_HEADED.findall(source)):
-        yield f"{file} has lines without a version and hashes: make lock"
-    if "://" in source or re.search(r"^-", source, re.M):
-        yield f"{file} has an address or an option: make lock"
-
-
 def endings(root: Path = ROOT) -> Say:
     """Text files with the line ends of Windows, or without an end."""
     for path in text_files(root):
@@ -234,7 +190,7 @@ def text_files(folder: Path) -> Iterator[Path]:
 
 OURS: dict[str, Callable[[], Say]] = {
     "migrations": migrations,
-    "locks": locks,
+    "locks": locks.problems,
     "endings": endings,
     "nginx": nginx,
 }

@@ -6,10 +6,11 @@ import pytest
 from alembic.config import Config
 from sqlalchemy import Column, Integer, Table
 
+from deploy.readiness.locks import problems
 from service.db import Model
 from service.devservers import Postgres
 from service.settings import ROOT
-from tests.check import CHECKS, OURS, differences, endings, locks
+from tests.check import CHECKS, OURS, differences, endings
 
 PROJECT = """
 [project]
@@ -38,7 +39,7 @@ def test_a_lock_file_that_is_out_of_step_is_reported(
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "requirements.txt").write_text(users)
     (tmp_path / "requirements-dev.txt").write_text(makers)
-    found = list(locks(tmp_path))
+    found = list(problems(tmp_path))
     assert len(found) == len(said)
     assert all(part in problem for part, problem in zip(said, found, strict=True))
 

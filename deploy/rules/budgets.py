@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from deploy.manifest import Finding, Manifest, Process
+from deploy.manifest import Finding, Manifest, Platform, Process, Stage
 from deploy.rules.written import every_process, number, place_of, seconds
 
 MARGIN = 3  # seconds between our own end and the platform's
@@ -69,18 +69,22 @@ def connections(manifest: Manifest) -> Iterator[Finding]:
     for stage in manifest.stages:
         if not {"web", "worker", "scheduler"} <= stage.processes.keys():
             continue
-        opened = 2 * _most(stage.processes["scheduler"]) + 2  # and migrate while it runs
-        webs = 2 if manifest.platform.overlaps else 1
-        opened += webs * _most(stage.processes["web"]) * _of_web(stage.processes["web"])
-        worker = stage.processes["worker"]
-        opened += _most(worker) * (2 * (number(worker, "worker_concurrency") or 2) + 1)
-        if opened > allowed:
+        if (opened := opened_by(stage, manifest.platform)) > allowed:
             yield Finding(
                 "connections",
                 stage.processes["web"].place,
                 f"{stage.name} may open {opened} connections, its database allows {allowed}",
                 "lower DATABASE_POOL_MAX, WEB_CONCURRENCY or the instances, or take a larger one",
             )
+
+
+def opened_by(stage: Stage, platform: Platform) -> int:
+    """The most connections that web, worker and scheduler of a stage, which are there, open."""
+    opened = 2 * _most(stage.processes["scheduler"]) + 2  # and migrate while it runs
+    webs = 2 if platform.overlaps else 1
+    opened += webs * _most(stage.processes["web"]) * _of_web(stage.processes["web"])
+    worker = stage.processes["worker"]
+    return opened + _most(worker) * (2 * (number(worker, "worker_concurrency") or 2) + 1)
 
 
 def _most(process: Process) -> int:

@@ -29,6 +29,7 @@ _UNITS = {
 _ENDS_AND_SIGNS = ["openssl", "x509", "-noout", "-enddate", "-issuer", "-subject"]
 # Whose room a role fills, on a disk of its own or not.
 _DATA = {"database": ("/var/lib/postgresql", "/var/backups/slipway"), "redis": ("/var/lib/redis",)}
+TRIED = ("restore-test", "rollback")
 
 
 def status(host: Host) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def status(host: Host) -> dict[str, Any]:
         "backup_age": round(time.time() - kept[-1].at.timestamp()) if kept else None,
         "last": _last(host),
         "settings": _settings(host),
+        "tried": _tried(host),
     }
 
 
@@ -163,6 +165,16 @@ def _last(host: Host) -> dict[str, Any] | None:
         if found := history.entries(host.layout.log.read_text()):
             return found[-1]
     return None
+
+
+def _tried(host: Host) -> dict[str, str]:
+    """What a production is to have tried, and when each went well last."""
+    found = {}
+    with suppress(OSError):
+        for entry in history.entries(host.layout.log.read_text()):
+            if (verb := str(entry["what"]).partition(" ")[0]) in TRIED and entry["result"] == "ok":
+                found[verb] = str(entry["at"])
+    return found
 
 
 def lines(found: dict[str, Any]) -> list[str]:
