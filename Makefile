@@ -13,7 +13,7 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy check bench lock fmt migration clean
+.PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy check docs bench lock fmt migration clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ test-deploy: setup  ## build the image, run the stack, release under load (needs
 check: setup  ## linters, types, import layers, migrations: all that needs no Docker
 	@$(BIN)/python -m tests.check
 
+docs: setup  ## make the documentation's site, .site/index.html: strict, and read without a server
+	@rm -rf .site
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --nitpicky --conf-dir docs . .site
+	@echo "$(CURDIR)/.site/index.html"
+
 bench: setup  ## measure against bare Flask + SQLAlchemy; exit 1 when over budget
 	@$(BIN)/python -m bench
 
@@ -67,4 +72,4 @@ fmt: setup  ## format the code and apply safe fixes
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 clean:  ## remove .venv, .dev (the development data!) and caches
-	rm -rf .venv .dev .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage
+	rm -rf .venv .dev .site .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage

@@ -4,7 +4,6 @@ Add a check: a line in CHECKS, its command; or a function in OURS that prints wh
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from deploy.readiness import locks
 from deploy.vps import edge
 from service.devservers import Postgres
 from service.settings import ROOT
+from tests import site
 from tests.nginx import here, kinds_of_servers
 from tests.ports import free_port
 
@@ -50,6 +50,7 @@ CHECKS = {  # the slow ones first
     "kustomize": [sys.executable, *f"-m pytest -m kubectl {KUBERNETES}".split()],
     "layers": [sys.executable, "-m", "pytest", "-p", "no:randomly", "tests/test_layers.py"],
     "revisions": [sys.executable, "-m", "deploy", "lint-migrations"],
+    "docs": own("docs"),
     "lint": program("ruff", "check", "."),
     "format": program("ruff", "format", "--check", "."),
     "dependencies": program("deptry", "."),
@@ -180,6 +181,14 @@ def said(command: Sequence[str]) -> Say:
         yield ended.stdout
 
 
+def docs(root: Path = ROOT) -> Say:
+    """What the site's build warns of, and what of the site is not there."""
+    with tempfile.TemporaryDirectory(prefix="service-check-") as made:
+        yield from said(site.build(root, Path(made)))
+        yield from site.dead_links(Path(made))
+    yield from site.files_that_are_not_there(root)
+
+
 def text_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_file():
@@ -193,6 +202,7 @@ OURS: dict[str, Callable[[], Say]] = {
     "locks": locks.problems,
     "endings": endings,
     "nginx": nginx,
+    "docs": docs,
 }
 
 

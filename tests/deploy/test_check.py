@@ -355,9 +355,9 @@ def test_a_setting_that_asks_for_one_that_is_not_given_ends_the_search(
     assert problems == {"mail_from": "is required with SMTP_URL"}
 
 
-def test_the_readme_has_the_table_as_it_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_has_the_table_as_it_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
     """But for its last column, which depends on whether there are schemas."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / "rehearsals.md").read_text()
     shown = text.partition("<!-- check -->")[2].partition("<!-- /check -->")[0].splitlines()[2:]
     assert run(ROOT, [], None, as_json=False) == 0
     printed = capsys.readouterr().out.splitlines()
