@@ -6,6 +6,7 @@ from deploy.readiness.answers import Answer, by_hand, failed, passed
 from deploy.readiness.subject import Subject
 from service.settings import Settings
 
+STRICT = ("production", "staging")  # of APP_ENV: there the service refuses placeholders
 ENV_SET = "python -m deploy vps env set"
 
 
@@ -79,8 +80,10 @@ def rate_limits(subject: Subject) -> Answer:
 
 
 def _refuses_placeholders(subject: Subject) -> bool:
-    """Whether it is known to run as production does: what is not would not have started."""
-    return subject.answers.get("debug", {}).get("result") == "ok"
+    """Whether it said that it runs as production does, to who has its token: with a placeholder it
+    would not have started."""
+    begun = subject.service.begun if subject.service and subject.answers else None
+    return (begun or {}).get("environment") in STRICT
 
 
 def _placeholders_in_file(subject: Subject) -> Answer | None:

@@ -11,6 +11,7 @@ import pytest
 from deploy import readiness, smoke
 from deploy.docker import manifest as docker
 from deploy.readiness import live, manifests, operations, repository, traffic, variables
+from deploy.readiness.answers import Verdict
 from deploy.readiness.platforms import LOOKS
 from deploy.readiness.report import look
 from deploy.readiness.subject import READERS, Subject
@@ -43,7 +44,7 @@ class Case(NamedTuple):
 
     item: readiness.Item
     target: str
-    verdict: str
+    verdict: Verdict
     says: str
     edits: Mapping[str, tuple[str, str] | str | None] = {}  # a file: a replacement, a text, or gone
     rows: Mapping[str, str] | None = None  # of the smoke test; None: without --url
@@ -193,7 +194,21 @@ CASES = [
     Case(live.domain, "docker", "fail", "no address", rows={"ready": "no address"}),
     Case(variables.secrets, "render", "pass", "JWT_SECRET made there"),
     Case(variables.secrets, "heroku", "by hand", "set there by hand: JWT_SECRET"),
-    Case(variables.secrets, "heroku", "pass", "refused", rows={}),
+    Case(variables.secrets, "heroku", "by hand", "set there by hand", rows={}),
+    *(
+        Case(
+            variables.secrets,
+            "heroku",
+            verdict,
+            says,
+            rows={},
+            service=smoke.Service("https", "a.example.com", 443, begun={"environment": stage}),
+        )
+        for stage, verdict, says in (
+            ("production", "pass", "refused"),
+            ("test", "by hand", "set there by hand"),
+        )
+    ),
     Case(
         variables.secrets,
         "heroku",

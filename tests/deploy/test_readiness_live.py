@@ -32,6 +32,7 @@ TOKEN = "a-token-of-the-tests-long-enough-for-production"
 def production(postgres: Postgres, redis_server: Redis) -> Iterator[Served]:
     """As it is to be, but for TLS and a worker."""
     given = {"APP_ENV": "production", "COMMIT_SHA": HEAD, "METRICS_TOKEN": TOKEN}
+    given |= {"SMOKE_TOKEN": TOKEN}
     url = f"{redis_server.url[:-1]}5"
     with Served(own_database(postgres), url, **given, WEB_CONCURRENCY="1") as served:
         yield served
@@ -68,8 +69,9 @@ def test_a_service_that_is_not_does_not(careless: Served) -> None:
 
 
 def test_the_command_asks_the_service_and_says_what_fails(
-    production: Served, capsys: pytest.CaptureFixture[str]
+    production: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SMOKE_TOKEN", TOKEN)
     words = ["readiness", "--target", "fly", "--url", production.url, "--timeout", "1"]
     assert main(words) == 1
     out = capsys.readouterr().out
