@@ -17,6 +17,7 @@ MAY_IMPORT_APP = ("__main__", "demo", "scheduler", "wsgi", "worker")
 # Imports inside a function: (file, what), and what they would cost at the top.
 LATE = {
     ("deploy/cli.py", "deploy"): "Alembic: 0.3 s, for one verb",
+    ("deploy/readiness/repository.py", "deploy"): "Alembic: 0.3 s, for one item",
     ("deploy/vps/cli.py", "deploy"): "pyinfra, with gevent and paramiko: 0.5 s, for one verb",
     ("gunicorn.conf.py", "prometheus_client"): "is fixed at import to the folder that is set here",
     ("service/app.py", "flask_cors"): "optional; 60 µs a request",

@@ -36,6 +36,18 @@ TOML = "deploy/servers.toml"
 TRIED = {"tried": {"restore-test": "2026-11-01T10:00:00Z", "rollback": "2026-11-02T10:00:00Z"}}
 COPY = HEAD + '[backups]\ncopy_to = "backup@203.0.113.99:/srv/backups"\n' + ONE.removeprefix(HEAD)
 SET = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "SMOKE_TOKEN"), "(set)")
+DROP = "migrations/versions/1_drop.py"
+REVISION = '''"""Drop."""
+
+from alembic import op
+
+revision = "1"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.drop_column("users", "name")
+'''
 DEMO = 'EMAIL = "alice@example.com"\nPASSWORD = "demo-password"\n'
 
 
@@ -342,7 +354,8 @@ CASES = [
         "requirements.txt has flask None",
         {"requirements.txt": ("\nflask==", "\nflusk==")},
     ),
-    Case(repository.migrations, "fly", "by hand", "revisions"),
+    Case(repository.migrations, "fly", "pass", "0 revisions"),
+    Case(repository.migrations, "fly", "fail", "versions/1_drop.py:", {DROP: REVISION}),
     Case(repository.sample_removed, "fly", "pass", "there is no service/posts"),
     Case(
         repository.sample_removed,
@@ -386,7 +399,7 @@ CASES = [
 # These ask the service itself: test_readiness_live.py has the rest.
 BY_NAME = {(case.item, case.verdict) for case in CASES}
 ASKED = {live.version, live.demo_accounts, variables.metrics_token}
-DECIDED_BY_PEOPLE = {operations.alerts, repository.migrations}
+DECIDED_BY_PEOPLE = {operations.alerts}
 
 
 @pytest.fixture(scope="module")
