@@ -235,7 +235,9 @@ def test_status_says_that_nginx_is_down(three: Fleet) -> None:
         assert (ended.returncode, "nginx is inactive" in ended.stdout) == (1, True)
     finally:
         three.front.sh("systemctl start nginx")
-    assert three.vps("status").returncode == 0
+    well = three.vps("status")
+    assert well.returncode == 0
+    assert "has not been told" not in well.stdout
 
 
 def test_a_push_to_one_of_several_is_refused_and_says_what_to_do(three: Fleet) -> None:
