@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from deploy.shell import Failed, say
+from deploy.vps.host.units import LOGGED_AS
 from deploy.vps.servers import Fleet
 
 LEAST_DISK = 0.1  # of it, that is to be free
@@ -102,8 +103,7 @@ def _cure(unit: str) -> str:
     if unit == "backup":
         return "vps logs backup"
     name = unit.partition("@")[0].partition(".")[0].removesuffix("-server")
-    logged = {"postgresql": "postgres"}.get(name, name)
-    return f"vps logs {logged}; vps provision starts it"
+    return f"vps logs {LOGGED_AS.get(name, name)}; vps provision starts it"
 
 
 def _wrong_units(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

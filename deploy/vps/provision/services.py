@@ -70,10 +70,11 @@ def apply(fleet: Fleet, server: Server) -> None:
     step("units", _started, at_boot)
 
 
-# Nobody releases, and there is a release that serves or works. $1 the folder.
+# Nobody releases, and there is a release that serves or works. A look is shared, as those of
+# host/lock.py are: whoever wants to release does not meet it. $1 the folder.
 IDLE = """cd "$1" && [ -s history ] || exit 0
 for name in lock hold; do
-    [ ! -e "$name" ] || flock --nonblock "$name" true || exit 0
+    [ ! -e "$name" ] || flock --shared --nonblock "$name" true || exit 0
 done
 echo idle
 """
