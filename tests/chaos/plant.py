@@ -148,6 +148,10 @@ class Plant:
             self._naive(seconds)
             time.sleep(pause)
 
+    def hand_over(self) -> None:
+        """Let Redis be given all that was produced; nothing more is produced after this."""
+        self.app.extensions["handover"].close()
+
     def _ours(self, seconds: float, roll_back: bool) -> None:
         key = uuid4().hex
         with self.app.app_context():

@@ -299,7 +299,8 @@ def test_at_default_settings_a_job_is_recovered_in_time(
         killed = plant.settle(40)
         plant.signal_all("worker", signal.SIGSTOP)
         plant.produce(5)
-        until(plant.waiting)
+        plant.hand_over()
+        assert plant.waiting() > 0
         plant.client.flushall()
         assert plant.waiting() == 0
         plant.signal_all("worker", signal.SIGCONT)
