@@ -172,7 +172,7 @@ def _configure(app: Flask, settings: Settings, endpoint: str) -> Storage:
         "s3_bucket": BUCKET,
         "s3_region": REGION,
         "s3_endpoint_url": endpoint,
-        "aws_access_key_id": KEY_ID,
+        "aws_access_key_id": SecretStr(KEY_ID),
         "aws_secret_access_key": SecretStr(SECRET),
     }
     storage.init_app(app, settings.model_copy(update=changes))

@@ -176,12 +176,12 @@ def test_a_token_that_was_remembered_ends_all_the_same(own_app: Flask) -> None:
     naive = lru_cache(tokens.read)
     assert isinstance(naive(token), Claims)
     until(lambda: tokens.read(token) == "The access token has expired. Sign in again.", seconds=5)
-    assert own_app.extensions["keys"].verify.cache_info().hits > 0
+    assert own_app.extensions["keys"].verified.cache_info().hits > 0
     assert isinstance(naive(token), Claims)  # what keeping the answer itself would do
 
 
 def test_a_token_that_is_far_too_long_is_not_remembered(own_app: Flask) -> None:
-    cache = own_app.extensions["keys"].verify
+    cache = own_app.extensions["keys"].verified
     before = cache.cache_info().currsize
     assert isinstance(tokens.read("x" * 5000), str)
     assert cache.cache_info().currsize == before
