@@ -14,6 +14,7 @@ from service.settings import Settings, port
 from service.sources import SettingsError
 
 TIMEOUT = 5  # seconds
+STORE_PATIENCE = 3  # seconds: all of it has about ten, or its container is ended
 SILENCE = 30  # seconds without a sign of life after which a process hangs
 SUSPENDED = "rq:suspended"  # set by `rq suspend`; to import rq costs 0.15 s
 OLDEST = """
@@ -73,7 +74,7 @@ def _scheduler(_: Settings | None) -> None:
 def _settings() -> Settings | None:
     """None where a store of secrets does not answer: another worker would not do better."""
     try:
-        return Settings.load()
+        return Settings.load(patience=STORE_PATIENCE)
     except SettingsError as error:
         if all(variable != "SECRETS_FROM" for variable, _ in error.problems):
             raise

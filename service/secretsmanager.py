@@ -80,9 +80,9 @@ def _read(name: str, region: str | None, keys: Mapping[str, str]) -> Mapping[str
 def _refusal(error: ClientError) -> StoreError:
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    said = f"{code}: {message[:300]}"
+    said = " ".join(f"{code}: {message}".split())[:400]
     if code in _TRANSIENT or status >= 500:
         return Unreachable(said)
     if code in _MISSING:
         return StoreError(said)
-    return Denied(f"{said}; {_DENIED}" if "AccessDenied" in code else said)
+    return Denied(f"{said}; {_DENIED}" if "AccessDenied" in code or status == 403 else said)

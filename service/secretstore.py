@@ -19,11 +19,11 @@ TRIES = 3
 _kept: dict[tuple[str | None, ...], dict[str, str]] = {}  # what was read, and forks inherit
 
 
-def values(given: Mapping[str, str], fresh: bool) -> dict[str, str]:
+def values(given: Mapping[str, str], fresh: bool, bound: float = BOUND) -> dict[str, str]:
     """All that the store holds which SECRETS_FROM names; nothing without one.
 
     As it was read before, in this process or one that forked it, unless it is to be `fresh`.
-    Raises StoreError.
+    Raises StoreError, after `bound` seconds at most.
     """
     if not (address := given.get("SECRETS_FROM")):
         return {}
@@ -33,7 +33,7 @@ def values(given: Mapping[str, str], fresh: bool) -> dict[str, str]:
         raise StoreError(str(error)) from None
     store = _store(kind)(name, given)
     if fresh or store.identity not in _kept:
-        _kept[store.identity] = _texts(store, _fetched(store))
+        _kept[store.identity] = _texts(store, _fetched(store, bound))
     return _kept[store.identity]
 
 
@@ -46,16 +46,16 @@ def _store(kind: str) -> Callable[[str, Mapping[str, str]], Store]:
     return store
 
 
-def _fetched(store: Store) -> Mapping[str, Any]:
+def _fetched(store: Store, bound: float) -> Mapping[str, Any]:
     """What it holds, tried again with growing pauses. Raises StoreError."""
     began, pause, tried = time.monotonic(), 0.2, 0
     while True:
         tried += 1
         try:
-            return _within(BOUND - (time.monotonic() - began), store.read)
+            return _within(bound - (time.monotonic() - began), store.read)
         except Unreachable as error:
             passed = time.monotonic() - began
-            if tried == TRIES or passed + pause >= BOUND:
+            if tried == TRIES or passed + pause >= bound:
                 raise StoreError(
                     f"{store.where} cannot be had: {error} (tries: {tried}, in {passed:.1f} s)"
                 ) from None

@@ -28,6 +28,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.rotation import Rotation
+from service.secretstore import BOUND
 from service.sources import SettingsError, check_syntax, secret_files, stored_secrets
 from service.variables import (
     PLACEHOLDER,
@@ -353,18 +354,18 @@ class Settings(BaseSettings):
         return origin(name, type(self).model_fields[name])
 
     @classmethod
-    def load(cls, dotenv: Path = DOTENV, *, fresh: bool = False) -> Self:
+    def load(cls, dotenv: Path = DOTENV, *, fresh: bool = False, patience: float = BOUND) -> Self:
         """Read the environment, the files that NAME_FILE variables name, SECRETS_FROM and `.env`.
 
-        SECRETS_FROM is asked once in a tree of processes, unless it is to be `fresh`. Raises
-        SettingsError with every problem at once.
+        SECRETS_FROM is asked once in a tree of processes, unless it is to be `fresh`, and waited
+        for as many seconds. Raises SettingsError with every problem at once.
         """
-        found, rotates = cls._read(dotenv, fresh)
+        found, rotates = cls._read(dotenv, fresh, patience)
         if not rotates:
             return found
 
         def again() -> dict[str, SecretStr | None]:
-            newer, _ = cls._read(dotenv, fresh=True)
+            newer, _ = cls._read(dotenv, True, BOUND)
             return {name: getattr(newer, name) for name in rotates}
 
         secrets = {name: getattr(found, name) for name in rotates}
@@ -374,7 +375,7 @@ class Settings(BaseSettings):
         return found
 
     @classmethod
-    def _read(cls, dotenv: Path, fresh: bool) -> tuple[Self, set[str]]:
+    def _read(cls, dotenv: Path, fresh: bool, patience: float) -> tuple[Self, set[str]]:
         """The settings, and which of them are secrets that may be others when read again."""
         check_syntax(dotenv)
         secrets = [name for name, field in cls.model_fields.items() if is_secret(field)]
@@ -385,7 +386,7 @@ class Settings(BaseSettings):
         given |= {name.upper(): value for name, value in files.items()}
         lenient = given.get("APP_ENV") in ("development", "test")
         storable = [name for name in secrets if not name.startswith("vault_")]
-        stored = stored_secrets(storable, given, fresh, lenient)
+        stored = stored_secrets(storable, given, fresh, patience, lenient)
         told |= {name for name, _ in stored.problems}
         if stored.is_lost:
             told |= {name.upper() for name in storable if not given.get(name.upper())}

@@ -76,7 +76,7 @@ class Stored(NamedTuple):
 
 
 def stored_secrets(
-    names: Iterable[str], given: Mapping[str, str], fresh: bool, lenient: bool
+    names: Iterable[str], given: Mapping[str, str], fresh: bool, bound: float, lenient: bool
 ) -> Stored:
     """The secrets of these fields that SECRETS_FROM holds.
 
@@ -84,7 +84,7 @@ def stored_secrets(
     would know why the other is used. Who develops (`lenient`) may override a value of the store.
     """
     try:
-        held = secretstore.values(given, fresh)
+        held = secretstore.values(given, fresh, bound)
     except StoreError as error:
         return Stored({}, [(error.variable, str(error))], [], is_lost=True)
     fields = {name.upper(): name for name in names}

@@ -55,7 +55,8 @@ class Answer(NamedTuple):
     @property
     def said(self) -> str:
         errors = self.body.get("errors") or ()
-        return f"{self.status} {'; '.join(map(str, errors))[:200]}".strip()
+        words = " ".join(f"{self.status} {' '.join(map(str, errors))}".split())
+        return words[:200]
 
 
 # Tokens that logins gave, and when they end (monotonic seconds). Vault keeps each until then: one
