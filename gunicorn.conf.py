@@ -9,13 +9,13 @@ import sys
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from service import logs, ports, reload, reports, server
+from service import logs, ports, reloading, reports, server
 from service.sources import SettingsError
 
 gc.disable()  # until all is imported: it would look at it again and again, for 0.1 s of the start
 
 try:
-    settings = reload.load()
+    settings = reloading.load()
 except SettingsError as error:
     sys.exit(f"{error}")
 
@@ -76,7 +76,7 @@ def when_ready(_: Arbiter) -> None:
 
 def on_reload(arbiter: Arbiter) -> None:
     """The workers of a SIGHUP, which are forked after this, get an app with what was read again."""
-    reload.renew_app(arbiter.app)
+    reloading.renew_app(arbiter.app)
     when_ready(arbiter)
 
 
@@ -86,7 +86,7 @@ def post_fork(_: Arbiter, __: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    reload.keep_secrets(worker.wsgi)
+    reloading.keep_secrets(worker.wsgi)
 
 
 def child_exit(_: Arbiter, worker: Worker) -> None:

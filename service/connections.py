@@ -169,6 +169,7 @@ class Connector:
                 # Who rotates a password changes it here and there, one a moment after the other.
                 rotates = used is not None and is_refused(error)
                 if rotates and self._is_renewed(used) and time.monotonic() < give_up:
+                    pause, tries = 0.1, 1 + self.retries
                     continue
                 hopeless = is_hopeless(error) and not rotates
                 if tries < 1 or time.monotonic() > give_up or hopeless:

@@ -20,7 +20,7 @@ from service.sources import SettingsError
 
 log = logging.getLogger(__name__)  # structlog costs 0.1 s, which health checks do not pay
 
-APART = 1.0  # seconds from the begin of one reading to the next, at least
+APART = 0.25  # seconds from the begin of one reading to the next, at least
 PATIENCE = 3.0  # seconds that who was refused waits for another secret
 
 Read = Callable[[], Mapping[str, SecretStr | None]]
@@ -95,11 +95,19 @@ class Rotation:
             reader = self._reader
         reader.join(patience)
 
+    def read_anew(self) -> None:
+        """Read them again by a reading that begins from now on: who changed them and then says so
+        must find them changed, though one is under way or was just done."""
+        asked_at = time.monotonic()
+        while self._began_at < asked_at:
+            time.sleep(max(0.0, self._began_at + APART - time.monotonic()))
+            self.read_again()
+
     def _keep(self, listen: int) -> None:
         while True:
             if select([listen], [], [], self._pause())[0]:
                 os.read(listen, 1024)
-            self.read_again()
+            self.read_anew()
 
     def _pause(self) -> float | None:
         """Seconds until it is due; less for some, or all processes would ask at once."""

@@ -118,7 +118,7 @@ class Crew:
         if self._hung_up and (rotation := self._settings.rotation):
             self._hung_up = False
             self._signal_all(signal.SIGHUP)
-            rotation.read_again()
+            rotation.read_anew()
 
     def _start_processes(self) -> None:
         """Those that are not there. A machine that has no room for one may have it later."""
