@@ -42,8 +42,8 @@ def test_a_process_goes_on_with_another_password(
         with psycopg.connect(owner_url, autocommit=True) as owner:
             query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
             owner.execute(query, (role,))
-        until(lambda: told(child, "DATABASE_URL"))
-        until(lambda: connections(owner_url, role))
+        child.wait_for(lambda: told(child, "DATABASE_URL"))
+        child.wait_for(lambda: connections(owner_url, role))
 
 
 @pytest.mark.parametrize(("process", "ready"), PROCESSES.items())
@@ -57,7 +57,7 @@ def test_a_signal_has_every_process_read_again(
         store.secrets["app"] = held | {"JWT_SECRET": uuid4().hex * 2}
         child.process.send_signal(signal.SIGHUP)
         expected = 3 if process == "worker" else 1  # the parent and two children
-        until(lambda: told(child, "JWT_SECRET") == expected)
+        child.wait_for(lambda: told(child, "JWT_SECRET") == expected)
         if process == "worker":
             until(lambda: runs_a_job(url, redis_server))
         assert child.stop() == 0
