@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from service import healthcheck, pulse
 from service.__main__ import main
-from service.settings import Settings, variable
+from service.settings import ROOT, Settings, is_secret, variable
 from service.sources import SettingsError
 from tests.ports import free_port
 from tests.test_settings import NO_DOTENV, SECRET, VALID
@@ -178,6 +179,14 @@ def test_the_doctor_says_where_a_value_came_from(
     assert found["JWT_SECRET"]["from"] == "SECRETS_FROM vault://kv/app"
     assert found["DATABASE_URL"]["from"] == "SECRETS_FROM vault://kv/app"
     assert found["VAULT_TOKEN"] == {"value": "(set)", "from": "environment", "secret": True}
+
+
+def test_the_documentation_says_of_each_secret_how_it_is_rotated() -> None:
+    text = (ROOT / "docs" / "secrets.md").read_text()
+    table = text[text.index("| secret |") :]
+    first_cells = "".join(line.split("|")[1] for line in table.splitlines() if line[:1] == "|")
+    secrets = {variable(name, f) for name, f in Settings.model_fields.items() if is_secret(f)}
+    assert set(re.findall(r"`([A-Z_]+)`", first_cells)) == secrets
 
 
 # healthcheck, which a container runs every few seconds.
