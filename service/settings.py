@@ -382,7 +382,7 @@ class Settings(BaseSettings):
         given = environment(dotenv)
         files, problems = secret_files(secrets, given)
         told = {name.removesuffix("_FILE") for name, _ in problems}
-        flags, odd = _flags(given)
+        flags, odd = read_flags(given)
         given |= {name.upper(): value for name, value in files.items()}
         lenient = given.get("APP_ENV") in ("development", "test")
         storable = [name for name in secrets if not name.startswith("vault_")]
@@ -468,7 +468,7 @@ def origin(name: str, field: FieldInfo) -> str:
     return "default"
 
 
-def _flags(given: Mapping[str, str]) -> tuple[dict[str, float], list[tuple[str, str]]]:
+def read_flags(given: Mapping[str, str]) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """The shares of FLAG_… by name, and what is wrong with some."""
     found, problems = {}, []
     for name in sorted(given):

@@ -120,12 +120,12 @@ def test_the_doctor_lists_flags_and_warns_of_what_is_none(
 ) -> None:
     monkeypatch.setattr(flags, "FLAGS", (NEW, OTHER))
     settings = make_settings("postgresql://127.0.0.1:1/d", "redis://127.0.0.1:1/0")
-    settings._flags.update({"new_export": 0.25, "new_exprot": 1.0})
+    settings._flags.update({"new_export": 0.25, "old_export": 1.0})
     doctor.run(settings, "203.0.113.7", "10.0.0.1", as_json=False)
     said = capsys.readouterr().out
     assert "  new_export  on for 25%: exports are streamed" in said
     assert "  other  on for 0%: something else" in said
-    assert "Warning: FLAG_NEW_EXPROT is set, and no flag of the service" in said
+    assert "Warning: FLAG_OLD_EXPORT is set, and no flag of the service" in said
 
 
 def test_every_flag_has_a_name_that_a_variable_can_have() -> None:

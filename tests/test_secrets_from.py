@@ -119,16 +119,16 @@ def test_a_name_that_is_unknown_is_a_warning(
 ) -> None:
     nowhere = f"127.0.0.1:{free_port()}/0"
     urls = {"DATABASE_URL": f"postgresql://{nowhere}", "REDIS_URL": f"redis://{nowhere}"}
-    odd = {"JWT_SECERT": "x", "PORT": "1", "VAULT_TOKEN": "x"}
+    odd = {"JWT_KEY": "x", "PORT": "1", "VAULT_TOKEN": "x"}
     server.secrets["app"] = HELD | urls | odd
     found = load()
     assert found.port == 8000
     assert found.warnings == tuple(
         f"SECRETS_FROM has {name}, which is no secret of the service"
-        for name in ("JWT_SECERT", "PORT", "VAULT_TOKEN")
+        for name in ("JWT_KEY", "PORT", "VAULT_TOKEN")
     )
     main(["doctor"])
-    assert "Warning: SECRETS_FROM has JWT_SECERT, which" in capsys.readouterr().out
+    assert "Warning: SECRETS_FROM has JWT_KEY, which" in capsys.readouterr().out
 
 
 def test_a_store_that_cannot_be_had_is_one_problem_and_not_one_for_each_secret(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from deploy.manifest import Finding, Manifest, Stage, Variable
 from deploy.reading import Place
 from deploy.rules.written import every_process, place_of, settings_of, written
-from service.settings import FLAG, Settings, is_secret, share, variable
+from service.settings import FLAG, Settings, is_secret, read_flags, variable
 
 # Known to Python, the server or the tools, and no business of the settings class.
 FOREIGN = {"PYTHONUNBUFFERED", "PYTHONHASHSEED", "WEB_CONCURRENCY_SET_BY", "SENTRY_RELEASE"}
@@ -63,10 +63,8 @@ def _missing(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _flag(given: Variable) -> Iterator[Finding]:
-    try:
-        share("off" if given.value is None else given.value)
-    except ValueError as error:
-        yield Finding("variables", given.place, f"{given.name}={given.value} {error}", "correct it")
+    for name, said in read_flags({given.name: given.value or ""})[1]:
+        yield Finding("variables", given.place, f"{name}: {said}", "correct it")
 
 
 def _value(field: str, given: Variable, stage: Stage, problem: str | None) -> Iterator[Finding]:
