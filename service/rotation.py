@@ -79,6 +79,12 @@ class Rotation:
         if self._bell is not None:
             os.write(self._bell, b"!")
 
+    def close(self) -> None:
+        """End that thread, in a process that goes on without it."""
+        if self._bell is not None:
+            os.close(self._bell)
+            self._bell = None
+
     def read_again(self, patience: float = BOUND) -> None:
         """Read them again, unless that was just done, and wait for it so many seconds at most.
 
@@ -105,8 +111,9 @@ class Rotation:
 
     def _keep(self, listen: int) -> None:
         while True:
-            if select([listen], [], [], self._pause())[0]:
-                os.read(listen, 1024)
+            if select([listen], [], [], self._pause())[0] and not os.read(listen, 1024):
+                os.close(listen)
+                return
             self.read_anew()
 
     def _pause(self) -> float | None:

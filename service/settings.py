@@ -228,37 +228,42 @@ class Settings(BaseSettings):
     # --- Secrets -------------------------------------------------------------------------
     secrets_from: SecretsFrom | None = Field(
         None,
-        description="Holds secrets too: aws-secrets-manager://NAME or vault://MOUNT/PATH",
+        description="A store of secrets: aws-secrets-manager://NAME or vault://MOUNT/PATH",
     )
     secrets_refresh: Refresh = Field(
         timedelta(minutes=5),
-        description="How often its secrets, and those of files, are read again; or off.",
+        description="How often secrets of a store and of files are read again; or off.",
     )
     aws_region: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
-        description="Where Secrets Manager is asked; an ARN in SECRETS_FROM tells it too.",
+        description="The region of Secrets Manager; an ARN in SECRETS_FROM tells it too.",
     )
     vault_addr: str | None = Field(
         None, description="Vault's address, such as https://vault.example.com:8200"
     )
-    vault_namespace: str | None = Field(None, description="The namespace there, if there are any.")
+    vault_namespace: str | None = Field(None, description="The namespace of Vault, if it has any.")
     vault_cacert: str | None = Field(
-        None, description="The file of the authority that Vault's certificate is from."
+        None, description="A file with the authority that Vault's certificate is from."
     )
     vault_token: SecretStr | None = Field(
-        None, description="Signs in there; an agent that keeps one writes VAULT_TOKEN_FILE."
+        None,
+        description="Signs in to Vault; an agent that keeps one fresh writes VAULT_TOKEN_FILE.",
     )
-    vault_role_id: str | None = Field(None, description="Or this signs in, an AppRole,")
-    vault_secret_id: SecretStr | None = Field(None, description="with its secret id.")
+    vault_role_id: str | None = Field(
+        None, description="Signs in to Vault as this AppRole, with VAULT_SECRET_ID."
+    )
+    vault_secret_id: SecretStr | None = Field(None, description="The secret id of VAULT_ROLE_ID.")
     vault_role: str | None = Field(
-        None, description="Or this role does, of Kubernetes, with the pod's service account,"
+        None,
+        description="Signs in to Vault as this role, with the pod's service account of Kubernetes.",
     )
     vault_service_account: str | None = Field(
-        None, description="whose token is in this file, and not where Kubernetes puts it."
+        None, description="The file of that account's token, if it is not where Kubernetes puts it."
     )
     vault_auth_mount: str | None = Field(
-        None, description="Where that way to sign in is mounted. Default: approle or kubernetes."
+        None,
+        description="Where that auth method is mounted in Vault. Default: approle or kubernetes.",
     )
 
     # --- Yours ---------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,8 +39,9 @@ def source() -> Source:
 
 
 @pytest.fixture
-def make(source: Source) -> Callable[..., Renewable]:
+def make(source: Source) -> Iterator[Callable[..., Renewable]]:
     """The secret of a process that was started a while ago."""
+    made = []
 
     def of_seconds(every: float | None = None) -> Renewable:
         first = {name: SecretStr(value or "") for name, value in source.values.items()}
@@ -49,9 +50,13 @@ def make(source: Source) -> Callable[..., Renewable]:
         time.sleep(APART)
         if every is not None:
             rotation.keep()
+        made.append(rotation)
         return rotation.secrets["database_url"]
 
-    return of_seconds
+    yield of_seconds
+    for rotation in made:
+        rotation.close()
+    until(lambda: not any(thread.name == "rotation" for thread in threading.enumerate()))
 
 
 def test_who_was_refused_reads_again_and_finds_another(

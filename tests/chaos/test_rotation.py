@@ -2,9 +2,9 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 from uuid import uuid4
 
 import psutil
@@ -13,7 +13,9 @@ import pytest
 from psycopg import sql
 from redis import Redis as Client
 
+import tests.amazon
 from service.devservers import Postgres, Redis
+from tests.amazon import Amazon
 from tests.chaos.load import Load, Record, failed, figures
 from tests.chaos.traffic import Traffic
 from tests.conftest import JWT_SECRET
@@ -27,11 +29,48 @@ LATER = 0.5  # seconds from the server's new password to the store's; AWS' own r
 POOL = {"DATABASE_POOL_SIZE": "1", "WEB_THREADS": "4"}
 
 
+class Store(Protocol):
+    """Where secrets are kept, and what the service is told of it."""
+
+    variables: Mapping[str, str]
+
+    def keep(self, values: dict[str, str]) -> None: ...
+
+
+class OfVault:
+    """The stand-in."""
+
+    def __init__(self, server: Vault) -> None:
+        self.server = server
+        self.variables = {
+            "SECRETS_FROM": "vault://kv/app",
+            "VAULT_ADDR": server.url,
+            "VAULT_TOKEN": ROOT_TOKEN,
+        }
+
+    def keep(self, values: dict[str, str]) -> None:
+        self.server.secrets["app"] = values
+
+
+class OfAmazon:
+    """moto's server."""
+
+    def __init__(self, server: Amazon) -> None:
+        self._server, self._name = server, f"app/{uuid4().hex}"
+        where = f"aws-secrets-manager://{self._name}"
+        self.variables = {"SECRETS_FROM": where, **server.variables}
+
+    def keep(self, values: dict[str, str]) -> None:
+        self._server.put(self._name, values)
+
+
 class Rotated:
     """A role of PostgreSQL whose password changes, a Redis of its own, and the store of both."""
 
-    def __init__(self, store: Vault, postgres: Postgres, redis: Redis) -> None:
-        self.store, self.redis = store, redis
+    def __init__(self, store: Store, postgres: Postgres, redis: Redis) -> None:
+        self.redis = redis
+        self._store = store
+        self._kept: dict[str, str] = {}
         self.role = f"role_{uuid4().hex}"
         self._owner_url = own_database(postgres)
         self._say("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}", "first")
@@ -40,21 +79,16 @@ class Rotated:
 
     def served(self, **more: str) -> Served:
         """web, which has nothing but where its secrets are."""
-        store = {
-            "SECRETS_FROM": "vault://kv/app",
-            "VAULT_ADDR": self.store.url,
-            "VAULT_TOKEN": ROOT_TOKEN,
-            "JWT_SECRET": "",
-        }
-        return Served("", "", **{**POOL, **store, **more})
+        return Served("", "", **{**POOL, **self._store.variables, "JWT_SECRET": "", **more})
 
     def served_without(self) -> Served:
         """The control: the same, of variables."""
         return Served(self.first_url, self.redis.url, **POOL)
 
-    def keep(self, **values: Any) -> None:
+    def keep(self, **values: str) -> None:
         """Put values into the store."""
-        self.store.secrets["app"] = (self.store.secrets.get("app") or {}) | values
+        self._kept |= values
+        self._store.keep(dict(self._kept))
 
     def change_database(self) -> None:
         word = uuid4().hex
@@ -81,9 +115,26 @@ class Rotated:
 
 
 @pytest.fixture
-def rotated(server: Postgres, folder: Path) -> Iterator[Rotated]:
-    with running() as store, Redis(folder / f"redis-{uuid4().hex}") as redis:
-        yield Rotated(store, server, redis)
+def vault() -> Iterator[OfVault]:
+    with running() as server:
+        yield OfVault(server)
+
+
+@pytest.fixture
+def amazon() -> Iterator[OfAmazon]:
+    with tests.amazon.running() as server:
+        yield OfAmazon(server)
+
+
+@pytest.fixture
+def own_redis(folder: Path) -> Iterator[Redis]:
+    with Redis(folder / f"redis-{uuid4().hex}") as started:
+        yield started
+
+
+@pytest.fixture
+def rotated(vault: OfVault, server: Postgres, own_redis: Redis) -> Rotated:
+    return Rotated(vault, server, own_redis)
 
 
 def loaded(served: Served) -> Load:
@@ -91,10 +142,16 @@ def loaded(served: Served) -> Load:
     return Load(served.port, traffic.list_posts, traffic.write_post, clients=CLIENTS)
 
 
+@pytest.mark.parametrize("store", ["vault", "amazon"])
 def test_no_request_fails_while_the_passwords_of_a_database_change(
-    rotated: Rotated, record_property: Record
+    store: str,
+    server: Postgres,
+    own_redis: Redis,
+    request: pytest.FixtureRequest,
+    record_property: Record,
 ) -> None:
     """Without a signal, and long before the time is due: who is refused looks again."""
+    rotated = Rotated(request.getfixturevalue(store), server, own_redis)
     with rotated.served() as served, loaded(served) as load:
         load.wait_for_more()
         for _ in range(3):
@@ -102,7 +159,7 @@ def test_no_request_fails_while_the_passwords_of_a_database_change(
             load.wait_for_more(400)
         changes = [line for line in served.lines if "have changed: DATABASE_URL" in line]
     assert len(changes) >= 3, served.lines[-20:]
-    figures(record_property, "three passwords of the database", load.outcomes)
+    figures(record_property, f"three passwords of the database, {store}", load.outcomes)
     assert failed(load.outcomes) == []
 
 
@@ -161,12 +218,12 @@ def test_no_request_fails_while_a_signal_has_secrets_read_again(
 
 
 def test_no_request_fails_while_a_signal_finds_no_store(
-    rotated: Rotated, record_property: Record
+    rotated: Rotated, vault: OfVault, record_property: Record
 ) -> None:
     """What was read last stays in force, and the master goes on."""
     with rotated.served() as served, loaded(served) as load:
         load.wait_for_more()
-        rotated.store.faults += [503] * 3
+        vault.server.faults += [503] * 3
         hang_up(served)
         load.wait_for_more()
         assert any("nothing is read again" in line for line in served.lines)
