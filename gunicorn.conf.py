@@ -9,14 +9,13 @@ import sys
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from service import logs, ports, reports, server
-from service.settings import Settings
+from service import logs, ports, reloading, reports, server
 from service.sources import SettingsError
 
 gc.disable()  # until all is imported: it would look at it again and again, for 0.1 s of the start
 
 try:
-    settings = Settings.load()
+    settings = reloading.load()
 except SettingsError as error:
     sys.exit(f"{error}")
 
@@ -35,7 +34,7 @@ threads = settings.web_threads
 
 # The code is imported once, before the fork: start-up costs one import, memory is shared, and
 # READY=1 (systemd) means what it says. So a SIGHUP does not load new code: a release is a new
-# master (deploy/), never a SIGHUP. With auto-reload it must be off.
+# master (deploy/), never a SIGHUP, which reads secrets again. With auto-reload it must be off.
 preload_app = settings.app_env != "development"
 reload = settings.app_env == "development"
 
@@ -75,9 +74,19 @@ def when_ready(_: Arbiter) -> None:
     gc.enable()
 
 
+def on_reload(arbiter: Arbiter) -> None:
+    """The workers of a SIGHUP, which are forked after this, get an app with what was read again."""
+    reloading.renew_app(arbiter.app)
+    when_ready(arbiter)
+
+
 def post_fork(_: Arbiter, __: Worker) -> None:
     """Until it has handlers of its own, a worker has its master's, and would lose a SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def post_worker_init(worker: Worker) -> None:
+    reloading.keep_secrets(worker.wsgi)
 
 
 def child_exit(_: Arbiter, worker: Worker) -> None:

@@ -111,9 +111,8 @@ def connections(arguments: argparse.Namespace) -> int:
 def healthcheck(arguments: argparse.Namespace) -> int:
     """exit 0 if a process on this machine is healthy"""
     from service import healthcheck
-    from service.settings import Settings
 
-    return healthcheck.run(Settings.load(), arguments.process)
+    return healthcheck.run(None, arguments.process)
 
 
 def seed(_: argparse.Namespace) -> int:

@@ -3,12 +3,14 @@
 Add a feature: one import and one line in FEATURES, below those that it builds on.
 """
 
+import structlog
 from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from service import (
     db,
     errors,
+    flags,
     handover,
     health,
     home,
@@ -31,6 +33,8 @@ from service import uploads
 from service import users
 from service.edge import Edge, behind_proxies
 from service.settings import ROOT, Settings
+
+log = structlog.get_logger()
 
 # The order is the law: a feature may import those above it, and no others.
 FEATURES = (
@@ -57,9 +61,11 @@ def create_app(settings: Settings | None = None, process: str = "web") -> Flask:
     """The app of a process of the service. Opens no connection; raises SettingsError."""
     found = settings or Settings.load()
     logs.configure(found)
+    for each in found.warnings:
+        log.warning(each)
     app = Application("service", root_path=str(ROOT / "service"), static_folder=None)
     app.extensions["settings"] = found
-    app.extensions["keys"] = tokens.make_keys(found)
+    app.extensions["keys"] = tokens.Keys(found)
     app.config["MAX_CONTENT_LENGTH"] = found.max_content_length
     # A redirect would lose the body of a POST, or answer a probe of //health.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
@@ -69,6 +75,7 @@ def create_app(settings: Settings | None = None, process: str = "web") -> Flask:
 
 def _compose(app: Flask, settings: Settings, process: str) -> None:
     errors.init_app(app)
+    flags.init_app(app, settings)
     reports.init_app(app, settings)
     db.init_app(app, settings, process)
     redis.init_app(app, settings)

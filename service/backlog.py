@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from service.connections import CONNECT_TIMEOUT, address, connect
+from service.connections import CONNECT_TIMEOUT, connect_to
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ class Backlog(Collector):
     """Asks the database at each scrape. Says nothing while it does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        self._address = address(settings.database_url)
+        self._url = settings.database_url
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         jobs = GaugeMetricFamily("jobs_unfinished", "Jobs by state.", labels=["queue", "status"])
@@ -39,9 +39,7 @@ class Backlog(Collector):
             "jobs_failed", "Jobs that failed for good and are kept.", labels=["function"]
         )
         try:
-            with connect(
-                self._address, patience=PATIENCE, connect_timeout=CONNECT_TIMEOUT
-            ) as asked:
+            with connect_to(self._url, patience=PATIENCE, connect_timeout=CONNECT_TIMEOUT) as asked:
                 for queue, status, count, age in asked.execute(UNFINISHED):
                     jobs.add_metric([queue, status], count)
                     if status == "queued":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from service import server
-from service.connections import CONNECT_TIMEOUT, address, connect
+from service.connections import CONNECT_TIMEOUT, connect_to
 from service.settings import Settings
 
 # What the role may open: of the server, the database and the role itself the least.
@@ -54,8 +54,8 @@ def uses(settings: Settings, web: int, workers: int, schedulers: int) -> list[Us
 
 def limit(settings: Settings) -> int:
     """The most connections that the database lets us have. Raises psycopg.Error."""
-    url = address(settings.database_url)
-    with connect(url, patience=CONNECT_TIMEOUT * 2, connect_timeout=CONNECT_TIMEOUT) as asked:
+    url = settings.database_url
+    with connect_to(url, patience=CONNECT_TIMEOUT * 2, connect_timeout=CONNECT_TIMEOUT) as asked:
         row = asked.execute(LIMIT).fetchone()
     assert row is not None
     return int(row[0])

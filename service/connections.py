@@ -13,6 +13,8 @@ from psycopg.pq import TransactionStatus
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
+from service.rotation import Renewable, is_renewed
+
 CONNECT_TIMEOUT = 2  # seconds; libpq takes no less
 RETRY_FOR = 4  # seconds after which no further try begins
 STALE = 3  # seconds after the last try that failed in which the database is taken for down
@@ -22,9 +24,13 @@ OVERTIME = 1  # seconds after its time-out that a statement has to be cancelled 
 # A wrong password, role or database does not get right by trying again. There is nothing but
 # words to tell it by: libpq has no SQLSTATE of a connection that was not made. A server that
 # speaks another language than English costs some more tries, no more.
+_REFUSED = re.compile(
+    r"password authentication failed|no password supplied"
+    r'|role ".*" (does not exist|is not permitted to log in)'
+)
 _HOPELESS = re.compile(
-    r"password authentication failed|no password supplied|no pg_hba.conf entry"
-    r'|(role|database) ".*" does not exist|permission denied for database'
+    _REFUSED.pattern + r'|no pg_hba.conf entry|database ".*" does not exist'
+    r"|permission denied for database"
     r"|invalid (sslmode|channel_binding|target_session_attrs|connection option|port number)"
 )
 
@@ -88,15 +94,42 @@ def connect(*args: Any, patience: float, **kwargs: Any) -> Connection:
     return connection
 
 
+def connect_to(url: SecretStr, *, patience: float, **kwargs: Any) -> Connection:
+    """A connection to a DATABASE_URL, in autocommit; if that is refused, to what it is by then.
+    Raises psycopg.OperationalError."""
+    used = url.get_secret_value()
+    try:
+        return connect(address(url), patience=patience, **kwargs)
+    except psycopg.OperationalError as error:
+        if not (is_refused(error) and is_renewed(url, used)):
+            raise
+    return connect(address(url), patience=patience, **kwargs)
+
+
 def is_hopeless(error: BaseException) -> bool:
     """Whether to connect fails for a reason that trying again does not change."""
     return _HOPELESS.search(str(error)) is not None
 
 
-class Connector:
-    """Opens connections for a pool: tries again while PostgreSQL restarts, then fails fast."""
+def is_refused(error: BaseException) -> bool:
+    """Whether the server knows no such user or password: another one may be in force by now."""
+    return _REFUSED.search(str(error)) is not None
 
-    def __init__(self, retries: int, statement_timeout: float, pooled: bool = False) -> None:
+
+class Connector:
+    """Opens connections for a pool: tries again while PostgreSQL restarts, then fails fast.
+
+    With a `url` that may be another one later, each is made to what it is by then.
+    """
+
+    def __init__(
+        self,
+        retries: int,
+        statement_timeout: float,
+        pooled: bool = False,
+        url: SecretStr | None = None,
+    ) -> None:
+        self.url = url if isinstance(url, Renewable) else None
         self.retries = retries
         self.statement_timeout = statement_timeout
         self.pooled = pooled  # by PgBouncer: what is SET there, other clients get
@@ -129,15 +162,25 @@ class Connector:
         tries = 1 if self.is_down else 1 + self.retries
         while True:
             tries -= 1
+            used = self.url.get_secret_value() if self.url else None
             try:
-                return self._open(args, kwargs)
+                return self._open(args, kwargs | _parts(used))
             except psycopg.OperationalError as error:
-                if not tries or time.monotonic() > give_up or is_hopeless(error):
+                # Who rotates a password changes it here and there, one a moment after the other.
+                rotates = used is not None and is_refused(error)
+                if rotates and self._is_renewed(used) and time.monotonic() < give_up:
+                    pause, tries = 0.1, 1 + self.retries
+                    continue
+                hopeless = is_hopeless(error) and not rotates
+                if tries < 1 or time.monotonic() > give_up or hopeless:
                     raise
             # 0.1, 0.2, 0.4, 0.8, 1.6 s, each between half and whole: 16 clients that lost
             # their connection together do not come back together.
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             pause *= 2
+
+    def _is_renewed(self, used: str | None) -> bool:
+        return self.url is not None and used is not None and is_renewed(self.url, used)
 
     def _open(self, args: Any, kwargs: Any) -> Connection:
         connection = connect(*args, patience=self.statement_timeout + OVERTIME, **kwargs)
@@ -149,3 +192,10 @@ class Connector:
             connection.close()
             raise
         return connection
+
+
+def _parts(url: str | None) -> dict[str, Any]:
+    """Of a URL, in the place of those that the pool was made with; its query stays."""
+    if url is None:
+        return {}
+    return make_url(url).translate_connect_args(username="user", database="dbname")

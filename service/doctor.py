@@ -13,10 +13,10 @@ from redis import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from service import budget, edge, limits, migrations, server
+from service import budget, edge, flags, limits, migrations, server
 from service.engine import make_engine
 from service.redis import make_client
-from service.settings import Settings, is_secret, origin, variable
+from service.settings import FLAG, Settings, is_secret, variable
 from service.variables import Rate, redacted
 
 Finding = dict[str, Any]
@@ -42,6 +42,8 @@ def examine(settings: Settings, forwarded_for: str, peer: str) -> dict[str, Any]
     return {
         "ok": all(part["ok"] for part in (database, schema, redis, *replica.values())),
         "settings": _settings(settings),
+        "flags": _flags(settings),
+        "warnings": _warnings(settings),
         "web": {"processes": web.count, "because": web.why, "threads": settings.web_threads},
         "client": _client(settings, forwarded_for, peer),
         "database": database,
@@ -67,10 +69,27 @@ def _settings(settings: Settings) -> dict[str, Finding]:
     return {
         variable(name, field): {
             "value": _shown(getattr(settings, name)),
-            "from": origin(name, field),
+            "from": settings.origin(name),
         }
         for name, field in Settings.model_fields.items()
     }
+
+
+def _flags(settings: Settings) -> dict[str, Finding]:
+    shares = settings.flags
+    return {
+        flag.name: {"on": f"{shares.get(flag.name, 0):.4%}".rstrip("0%").rstrip(".") + "%"}
+        | {"about": flag.about}
+        for flag in flags.FLAGS
+    }
+
+
+def _warnings(settings: Settings) -> list[str]:
+    unknown = [
+        f"{FLAG}{name.upper()} is set, and no flag of the service"
+        for name in flags.unknown(settings)
+    ]
+    return [*settings.warnings, *unknown]
 
 
 def _shown(value: object) -> str | None:
@@ -154,6 +173,12 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"  {name:{width}}  {value}" + (
             "" if each["from"] == "default" else f"  [{each['from']}]"
         )
+    if report["flags"]:
+        yield f"{bold}Flags{end}"
+    for name, each in report["flags"].items():
+        yield f"  {name}  on for {each['on']}: {each['about']}"
+    for each in report["warnings"]:
+        yield f"{bad}Warning{end}: {each}"
     web, client = report["web"], report["client"]
     yield f"{bold}Web{end}"
     yield f"  {web['processes']} processes of {web['threads']} threads, because: {web['because']}"

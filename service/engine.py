@@ -107,7 +107,7 @@ def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
     )
     timeout = settings.database_statement_timeout.total_seconds()
     pooled = not settings.database_prepared_statements
-    connector = Connector(settings.database_connect_retries, timeout, pooled)
+    connector = Connector(settings.database_connect_retries, timeout, pooled, url)
     event.listen(engine, "do_connect", connector)
     event.listen(engine, "checkout", partial(_check, engine.dialect))
     event.listen(engine, "checkin", _release)

@@ -74,6 +74,7 @@ class Exporter:
 
     def __init__(self, settings: Settings) -> None:
         self._server = make_server(settings)
+        self._rotation = settings.rotation
         self._pid = 0
 
     def keep(self) -> None:
@@ -90,6 +91,8 @@ class Exporter:
             signal.signal(number, signal.SIG_IGN)  # its parent ends it, after the last job
         launcher.die_with(parent, signal.SIGKILL)
         with contextlib.suppress(BaseException):
+            if self._rotation:
+                self._rotation.keep()
             self._server.serve_forever()
         os._exit(1)
 

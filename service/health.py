@@ -15,7 +15,7 @@ from flask import Flask, Response
 from pydantic_core import to_json
 
 from service import migrations
-from service.connections import CONNECT_TIMEOUT, Connection, address, connect
+from service.connections import CONNECT_TIMEOUT, Connection, connect_to
 from service.errors import RETRY_AFTER
 from service.redis import redis
 from service.settings import Settings
@@ -156,9 +156,7 @@ def ask_scheduler(settings: Settings) -> Status:
 
 
 def _connect(settings: Settings) -> Connection:
-    return connect(
-        address(settings.database_url), patience=DEADLINE, connect_timeout=CONNECT_TIMEOUT
-    )
+    return connect_to(settings.database_url, patience=DEADLINE, connect_timeout=CONNECT_TIMEOUT)
 
 
 def _json(body: dict[str, Any], ok: bool) -> Response:

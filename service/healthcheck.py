@@ -7,12 +7,14 @@ import psycopg
 from redis import RedisError
 
 from service import pulse
-from service.connections import address, connect
+from service.connections import connect_to
 from service.pulse import Life
 from service.redis import make_client
-from service.settings import Settings
+from service.settings import Settings, port
+from service.sources import SettingsError
 
 TIMEOUT = 5  # seconds
+STORE_PATIENCE = 3  # seconds: all of it has about ten, or its container is ended
 SILENCE = 30  # seconds without a sign of life after which a process hangs
 SUSPENDED = "rq:suspended"  # set by `rq suspend`; to import rq costs 0.15 s
 OLDEST = """
@@ -25,8 +27,11 @@ class Unhealthy(Exception):
     """The process should be replaced; the message says why."""
 
 
-def run(settings: Settings, process: str | None) -> int:
+def run(settings: Settings | None, process: str | None) -> int:
     """0 if the process on this machine does its work; else 1, and why on stderr.
+
+    Without settings they are those of the environment, of which each check reads what it needs: a
+    store of secrets is asked only where one is needed.
 
     Without a process: what there is a sign of life of, else web. So one image has one check.
     """
@@ -40,27 +45,41 @@ def run(settings: Settings, process: str | None) -> int:
     return 0
 
 
-def _web(settings: Settings) -> None:
-    connection = http.client.HTTPConnection("localhost", settings.port, timeout=TIMEOUT)
+def _web(settings: Settings | None) -> None:
+    asked = settings.port if settings else port()
+    connection = http.client.HTTPConnection("localhost", asked, timeout=TIMEOUT)
     try:
         connection.request("GET", "/health/ready")
         response = connection.getresponse()
         body = response.read().decode()
     except (OSError, http.client.HTTPException) as error:
-        raise Unhealthy(f"does not answer on port {settings.port}: {error}") from error
+        raise Unhealthy(f"does not answer on port {asked}: {error}") from error
     if response.status != 200:
         raise Unhealthy(f"is not ready: {body}")
 
 
-def _worker(settings: Settings) -> None:
+def _worker(settings: Settings | None) -> None:
     queues = " ".join(life.about for life in _living("worker")).split()
+    if (settings := settings or _settings()) is None:
+        return
     limit = settings.job_wait_limit.total_seconds()
     if (waited := _oldest(settings, queues)) is not None and waited > limit and _may_work(settings):
         raise Unhealthy(f"leaves jobs waiting: the oldest for {waited:.0f} s, of {limit:.0f}")
 
 
-def _scheduler(_: Settings) -> None:
+def _scheduler(_: Settings | None) -> None:
     _living("scheduler")
+
+
+def _settings() -> Settings | None:
+    """None where a store of secrets does not answer: another worker would not do better."""
+    try:
+        return Settings.load(patience=STORE_PATIENCE)
+    except SettingsError as error:
+        if all(variable != "SECRETS_FROM" for variable, _ in error.problems):
+            raise
+        print(f"worker: the database was not asked: {error}", file=sys.stderr)
+        return None
 
 
 def _living(process: str) -> list[Life]:
@@ -75,9 +94,9 @@ def _living(process: str) -> list[Life]:
 def _oldest(settings: Settings, queues: list[str]) -> float | None:
     """Seconds that the oldest job of these queues waits; None without one, or without a database:
     another worker would not do better, so that is no reason to replace this one."""
-    url = address(settings.database_url)
+    url = settings.database_url
     try:
-        with connect(url, patience=TIMEOUT, connect_timeout=2) as connection:
+        with connect_to(url, patience=TIMEOUT, connect_timeout=2) as connection:
             found = connection.execute(OLDEST, (queues,)).fetchone()
     except psycopg.Error as error:
         print(f"worker: the database was not asked: {error}", file=sys.stderr)

@@ -6,7 +6,7 @@ Nothing to change here.
 import psycopg
 import structlog
 
-from service.connections import address, connect
+from service.connections import connect_to
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ class Leader:
     """Holds, or waits for, the lock of this number (an advisory lock's key)."""
 
     def __init__(self, settings: Settings, key: int) -> None:
-        self._address = address(settings.database_url)
+        self._url = settings.database_url
         self._key = key
         self._connection: psycopg.Connection | None = None
 
@@ -44,8 +44,8 @@ class Leader:
             self._connection = None
 
     def _locked(self) -> psycopg.Connection | None:
-        connection = connect(
-            self._address,
+        connection = connect_to(
+            self._url,
             patience=PATIENCE,
             connect_timeout=2,
             application_name="service scheduler",

@@ -28,8 +28,15 @@ HIDDEN = frozenset(
     "password current_password authorization cookie set_cookie token access_token secret "
     "dsn api_key".split()
 ) | {name for name, field in Settings.model_fields.items() if is_secret(field)}
-# Libraries that tell at each start what nobody wants to know.
-QUIET = ("alembic.runtime.plugins", "service.engine.MeasuredPool", "sqlalchemy")
+# Libraries that tell at each start what nobody wants to know; botocore, at DEBUG, all secrets that
+# it is given.
+QUIET = (
+    "alembic.runtime.plugins",
+    "botocore",
+    "service.engine.MeasuredPool",
+    "sqlalchemy",
+    "urllib3",
+)
 # The password in scheme://user:password@host, and what follows "Bearer".
 _CREDENTIALS = re.compile(r"(?<=://)([^/\s:@\"]*):[^/\s@\"]+@|(?<=Bearer )[\w.~+/=-]+")
 

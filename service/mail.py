@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from flask import Flask, current_app
+from pydantic import SecretStr
 
 from service import claims
 from service.settings import ROOT, Settings, settings
@@ -52,14 +53,14 @@ def send(to: str, subject: str, text: str) -> None:
 class Smtp:
     """A server, by smtp:// (STARTTLS where it offers that) or smtps://."""
 
-    def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
+    def __init__(self, url: SecretStr) -> None:
+        self._url = url
 
     def __call__(self, message: Any) -> None:
         import smtplib
         import ssl
 
-        parts, context = self._parts, ssl.create_default_context()
+        parts, context = urlsplit(self._url.get_secret_value()), ssl.create_default_context()
         host = parts.hostname or ""
         if parts.scheme == "smtps":
             server: smtplib.SMTP = smtplib.SMTP_SSL(
@@ -120,7 +121,7 @@ def make_post(settings: Settings) -> Post:
         who = ", ".join(_required_by)
         raise SettingsError([("SMTP_URL", f"is required by {who}: smtp://USER:PASSWORD@HOST:587")])
     if settings.smtp_url is not None:
-        return Smtp(settings.smtp_url.get_secret_value())
+        return Smtp(settings.smtp_url)
     return Folder(FOLDER) if settings.app_env == "development" else to_log
 
 

@@ -7,14 +7,18 @@ import hashlib
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from flask import Flask, current_app
-from redis import ConnectionError, Redis, RedisError
+from redis import AuthenticationError, ConnectionError, CredentialProvider, Redis, RedisError
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
+from service.rotation import Renewable, is_renewed
 from service.settings import Settings
 
 # Together the 250 ms that a request waits for a Redis that is gone, once (see limits.py).
@@ -36,7 +40,43 @@ def make_client(settings: Settings, **changes: Any) -> Redis:
     }
     if url.startswith("rediss:") and not settings.redis_tls_verify:
         options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+    if isinstance(settings.redis_url, Renewable):
+        credentials = Newest(settings.redis_url)
+        authenticate = partial(_authenticate, settings.redis_url)
+        options |= {"credential_provider": credentials, "redis_connect_func": authenticate}
+        parts = urlsplit(url)  # the library takes no credentials beside a provider of them
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     return Redis.from_url(url, **(options | changes))
+
+
+class Newest(CredentialProvider):
+    """The user and password that REDIS_URL has when a connection is made. (Its host stays.)"""
+
+    def __init__(self, url: Renewable) -> None:
+        self._url = url
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        found = parse_url(self._url.get_secret_value())  # type: ignore[no-untyped-call]
+        if "username" in found:
+            return found["username"], found.get("password", "")
+        return (found.get("password", ""),)
+
+    def __deepcopy__(self, _: Any) -> "Newest":
+        return self
+
+
+def _authenticate(url: Renewable, connection: Any) -> None:
+    """What is done with a new connection: sign in, and again if REDIS_URL is another one by now.
+
+    It is waited for as long as for an answer of Redis: what is not there yet, the next one gets.
+    """
+    used = url.get_secret_value()
+    try:
+        connection.on_connect()
+    except AuthenticationError:
+        if not is_renewed(url, used, ANSWER_TIMEOUT):
+            raise
+        connection.on_connect()
 
 
 class Script:

@@ -4,6 +4,7 @@ Nothing to change here: a job recurs by its cron line (recurring.py).
 """
 
 import gc
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,4 +103,7 @@ def run(settings: Settings) -> int:
     gc.freeze()
     gc.enable()
     exporter.serve_in_background(settings)
+    if rotation := settings.rotation:
+        rotation.keep()
+        signal.signal(signal.SIGHUP, rotation.ring)
     return Scheduler(app, settings).run()

@@ -6,6 +6,7 @@ in `.env.example`; then `settings().your_field` anywhere below an app context.
 
 import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from flask import current_app
 from pydantic import (
     AliasChoices,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -25,7 +27,9 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.sources import SettingsError, check_syntax, secret_files
+from service.rotation import Rotation
+from service.secretstore import BOUND
+from service.sources import SettingsError, check_syntax, secret_files, stored_secrets
 from service.variables import (
     PLACEHOLDER,
     DatabaseUrl,
@@ -35,15 +39,19 @@ from service.variables import (
     Rate,
     RateLimit,
     RedisUrl,
+    Refresh,
     Seconds,
+    SecretsFrom,
     SmtpUrl,
     StrongSecret,
     is_strict,
+    share,
     url,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
 DOTENV = ROOT / ".env"
+FLAG = "FLAG_"
 RELEASE = "release.env"  # beside it: COMMIT_SHA, where a server has a folder for each release
 
 
@@ -139,6 +147,9 @@ class Settings(BaseSettings):
     jwt_secret: StrongSecret = Field(
         description="Signs access tokens and cursors. 32 characters at least: openssl rand -hex 32"
     )
+    jwt_secret_fallback: StrongSecret | None = Field(
+        None, description="Whose tokens are accepted too: the next or the last one in a rotation."
+    )
     jwt_expiration: Seconds = Field(
         timedelta(days=7), description="How long an access token lives."
     )
@@ -207,16 +218,62 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(
         None, description="An S3-compatible server other than AWS, such as https://s3.example.com"
     )
-    aws_access_key_id: str | None = Field(
+    aws_access_key_id: SecretStr | None = Field(
         None, validate_default=True, description="The key that signs uploads."
     )
     aws_secret_access_key: SecretStr | None = Field(
         None, validate_default=True, description="Its secret."
     )
 
+    # --- Secrets -------------------------------------------------------------------------
+    secrets_from: SecretsFrom | None = Field(
+        None,
+        description="A store of secrets: aws-secrets-manager://NAME or vault://MOUNT/PATH",
+    )
+    secrets_refresh: Refresh = Field(
+        timedelta(minutes=5),
+        description="How often secrets of a store and of files are read again; or off.",
+    )
+    aws_region: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="The region of Secrets Manager; an ARN in SECRETS_FROM tells it too.",
+    )
+    vault_addr: str | None = Field(
+        None, description="Vault's address, such as https://vault.example.com:8200"
+    )
+    vault_namespace: str | None = Field(None, description="The namespace of Vault, if it has any.")
+    vault_cacert: str | None = Field(
+        None, description="A file with the authority that Vault's certificate is from."
+    )
+    vault_token: SecretStr | None = Field(
+        None,
+        description="Signs in to Vault; an agent that keeps one fresh writes VAULT_TOKEN_FILE.",
+    )
+    vault_role_id: str | None = Field(
+        None, description="Signs in to Vault as this AppRole, with VAULT_SECRET_ID."
+    )
+    vault_secret_id: SecretStr | None = Field(None, description="The secret id of VAULT_ROLE_ID.")
+    vault_role: str | None = Field(
+        None,
+        description="Signs in to Vault as this role, with the pod's service account of Kubernetes.",
+    )
+    vault_service_account: str | None = Field(
+        None, description="The file of that account's token, if it is not where Kubernetes puts it."
+    )
+    vault_auth_mount: str | None = Field(
+        None,
+        description="Where that auth method is mounted in Vault. Default: approle or kubernetes.",
+    )
+
     # --- Yours ---------------------------------------------------------------------------
 
     # -------------------------------------------------------------------------------------
+
+    _rotation: Rotation | None = PrivateAttr(None)
+    _stored: frozenset[str] = PrivateAttr(frozenset())  # fields that the store gave
+    _warnings: tuple[str, ...] = PrivateAttr(())
+    _flags: dict[str, float] = PrivateAttr(default_factory=dict)
 
     @field_validator("*")
     @classmethod
@@ -280,24 +337,78 @@ class Settings(BaseSettings):
     def log_as_json(self) -> bool:
         return (self.log_format or ("json" if self.is_production else "console")) == "json"
 
-    @classmethod
-    def load(cls, dotenv: Path = DOTENV) -> Self:
-        """Read the environment, the files that NAME_FILE variables name, and `.env`.
+    @property
+    def rotation(self) -> Rotation | None:
+        """What reads secrets again that came from files or a store; None if there are none."""
+        return self._rotation
 
-        Raises SettingsError with every problem at once.
+    @property
+    def flags(self) -> Mapping[str, float]:
+        """FLAG_NAME by name, as a share of the users: see flags.py."""
+        return self._flags
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd, and wrong with nothing."""
+        return self._warnings
+
+    def origin(self, name: str) -> str:
+        """Where a field's value came from, for people."""
+        if name in self._stored:
+            return f"SECRETS_FROM {self.secrets_from}"
+        return origin(name, type(self).model_fields[name])
+
+    @classmethod
+    def load(cls, dotenv: Path = DOTENV, *, fresh: bool = False, patience: float = BOUND) -> Self:
+        """Read the environment, the files that NAME_FILE variables name, SECRETS_FROM and `.env`.
+
+        SECRETS_FROM is asked once in a tree of processes, unless it is to be `fresh`, and waited
+        for as many seconds. Raises SettingsError with every problem at once.
         """
+        found, rotates = cls._read(dotenv, fresh, patience)
+        if not rotates:
+            return found
+
+        def again() -> dict[str, SecretStr | None]:
+            newer, _ = cls._read(dotenv, True, BOUND)
+            return {name: getattr(newer, name) for name in rotates}
+
+        secrets = {name: getattr(found, name) for name in rotates}
+        rotation = Rotation(secrets, again, found.secrets_refresh)
+        found = found.model_copy(update=rotation.secrets)
+        found._rotation = rotation
+        return found
+
+    @classmethod
+    def _read(cls, dotenv: Path, fresh: bool, patience: float) -> tuple[Self, set[str]]:
+        """The settings, and which of them are secrets that may be others when read again."""
         check_syntax(dotenv)
         secrets = [name for name, field in cls.model_fields.items() if is_secret(field)]
-        files, problems = secret_files(secrets, environment(dotenv))
+        given = environment(dotenv)
+        files, problems = secret_files(secrets, given)
         told = {name.removesuffix("_FILE") for name, _ in problems}
+        flags, odd = read_flags(given)
+        given |= {name.upper(): value for name, value in files.items()}
+        lenient = given.get("APP_ENV") in ("development", "test")
+        storable = [name for name in secrets if not name.startswith("vault_")]
+        stored = stored_secrets(storable, given, fresh, patience, lenient)
+        told |= {name for name, _ in stored.problems}
+        if stored.is_lost:
+            told |= {name.upper() for name in storable if not given.get(name.upper())}
+        problems += odd + stored.problems
+        values = files | stored.values
         try:
-            found = cls(_env_file=(dotenv.with_name(RELEASE), dotenv), **files)  # type: ignore[arg-type, call-arg]
+            found = cls(_env_file=(dotenv.with_name(RELEASE), dotenv), **values)  # type: ignore[arg-type, call-arg]
         except ValidationError as error:
-            more = [_problem(details) for details in error.errors(include_url=False)]
+            lacks = "; SECRETS_FROM has none" if given.get("SECRETS_FROM") else ""
+            more = [_problem(each, lacks) for each in error.errors(include_url=False)]
             problems += [each for each in more if each[0] not in told]
         if problems:
             raise SettingsError(problems)
-        return found
+        found._stored = frozenset(stored.values)
+        found._warnings = tuple(stored.warnings)
+        found._flags = flags
+        return found, {name for name in values if name in storable}
 
 
 def share_metrics(folder: str) -> None:
@@ -306,6 +417,20 @@ def share_metrics(folder: str) -> None:
     Before service.metrics is imported, whose library looks for it then.
     """
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+
+
+def port() -> int:
+    """PORT alone, for who asks web how it is: that takes no secret, so no store is asked."""
+
+    class Port(BaseSettings):
+        model_config = Settings.model_config
+        port: int = Settings.model_fields["port"]  # type: ignore[assignment]
+
+    try:
+        return Port(_env_file=DOTENV).port  # type: ignore[call-arg]
+    except ValidationError as error:
+        problems = [_problem(each, "") for each in error.errors(include_url=False)]
+        raise SettingsError(problems) from None
 
 
 def settings() -> Settings:
@@ -348,13 +473,26 @@ def origin(name: str, field: FieldInfo) -> str:
     return "default"
 
 
-def _problem(details: Any) -> tuple[str, str]:
-    """One of pydantic's errors in our words, without the value if it could be a secret."""
+def read_flags(given: Mapping[str, str]) -> tuple[dict[str, float], list[tuple[str, str]]]:
+    """The shares of FLAG_… by name, and what is wrong with some."""
+    found, problems = {}, []
+    for name in sorted(given):
+        if name.startswith(FLAG) and given[name]:
+            try:
+                found[name.removeprefix(FLAG).lower()] = share(given[name])
+            except ValueError as error:
+                problems.append((name, f"{given[name]!r} is refused: {error}"))
+    return found, problems
+
+
+def _problem(details: Any, lacks: str) -> tuple[str, str]:
+    """One of pydantic's errors in our words, without the value if it could be a secret; `lacks`
+    is said of a secret that is missing."""
     name = str(details["loc"][0]).lower()
     field = Settings.model_fields[name]
     if details["type"] == "missing":
         about = f". {field.description}" if field.description else ""
-        return variable(name, field), f"is required{about}"
+        return variable(name, field), f"is required{about}{lacks * is_secret(field)}"
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] != "value_error":
         value = "" if is_secret(field) else f"{details.get('input')!r} is refused: "

@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, current_app
+from pydantic import SecretStr
 
 from service.errors import Unavailable
 from service.settings import ROOT, Settings
@@ -42,7 +43,12 @@ class Storage:
     """A bucket. `put` and `delete` talk to it; signatures are worked out, not asked for."""
 
     def __init__(
-        self, bucket: str, region: str, key_id: str, secret: str, endpoint: str | None = None
+        self,
+        bucket: str,
+        region: str,
+        key_id: SecretStr,
+        secret: SecretStr,
+        endpoint: str | None = None,
     ) -> None:
         self.bucket = bucket
         self.region = region
@@ -65,7 +71,7 @@ class Storage:
             "key": key,
             "Content-Type": content_type,
             "x-amz-algorithm": _ALGORITHM,
-            "x-amz-credential": f"{self._key_id}/{self._scope(stamp)}",
+            "x-amz-credential": self._credential(stamp),
             "x-amz-date": stamp,
         }
         policy = {
@@ -121,7 +127,7 @@ class Storage:
         stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         query = {
             "X-Amz-Algorithm": _ALGORITHM,
-            "X-Amz-Credential": f"{self._key_id}/{self._scope(stamp)}",
+            "X-Amz-Credential": self._credential(stamp),
             "X-Amz-Date": stamp,
             "X-Amz-Expires": str(int(lifetime.total_seconds())),
             "X-Amz-SignedHeaders": "host",
@@ -136,11 +142,14 @@ class Storage:
         to_sign = f"{_ALGORITHM}\n{stamp}\n{self._scope(stamp)}\n{digest}"
         return f"{url.geturl()}?{canonical}&X-Amz-Signature={self._sign(to_sign, stamp)}"
 
+    def _credential(self, stamp: str) -> str:
+        return f"{self._key_id.get_secret_value()}/{self._scope(stamp)}"
+
     def _scope(self, stamp: str) -> str:
         return f"{stamp[:8]}/{self.region}/s3/aws4_request"
 
     def _sign(self, text: str, stamp: str) -> str:
-        key = f"AWS4{self._secret}".encode()
+        key = f"AWS4{self._secret.get_secret_value()}".encode()
         for part in (stamp[:8], self.region, "s3", "aws4_request"):
             key = hmac.digest(key, part.encode(), hashlib.sha256)
         return hmac.digest(key, text.encode(), hashlib.sha256).hex()
@@ -186,7 +195,7 @@ def init_app(app: Flask, settings: Settings) -> None:
             settings.s3_bucket,
             settings.s3_region,
             settings.aws_access_key_id,
-            settings.aws_secret_access_key.get_secret_value(),
+            settings.aws_secret_access_key,
             settings.s3_endpoint_url,
         )
     local = None if settings.is_production else LocalFiles(FOLDER)

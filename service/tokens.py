@@ -8,8 +8,8 @@ import hashlib
 import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
-from functools import lru_cache, partial
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -35,19 +35,36 @@ class Claims(NamedTuple):
     generation: int
 
 
-class Keys(NamedTuple):
-    """The keys derived from JWT_SECRET, one for each use."""
+class Keys:
+    """The keys derived from JWT_SECRET, one for each use, as it is when they are used.
 
-    token: bytes
-    cursor: bytes
-    verify: Callable[[str], tuple[Claims, int] | None]
+    What JWT_SECRET_FALLBACK signs is accepted as well: it is the next secret before it is in force
+    everywhere, and the last one until what it signed has expired.
+    """
 
+    def __init__(self, found: Settings) -> None:
+        self._secret, self._fallback = found.jwt_secret, found.jwt_secret_fallback
+        # A client sends the same token with each request, and its signature does not change.
+        self.verified = lru_cache(maxsize=10_000)(_verify)
 
-def make_keys(found: Settings) -> Keys:
-    secret = found.jwt_secret.get_secret_value().encode()
-    # A client sends the same token with each request, and its signature does not change.
-    verify = lru_cache(maxsize=10_000)(partial(_verify, secret))
-    return Keys(secret, hmac.digest(secret, b"cursor", hashlib.sha256), verify)
+    @property
+    def token(self) -> bytes:
+        return self._secret.get_secret_value().encode()
+
+    def cursors(self) -> list[bytes]:
+        """The key that signs cursors, and then those that are accepted."""
+        return [hmac.digest(each.encode(), b"cursor", hashlib.sha256) for each in self._secrets()]
+
+    def verify(self, token: str) -> tuple[Claims, int] | None:
+        for secret in self._secrets():
+            if (found := self.verified(secret, token)) is not None:
+                return found
+        return None
+
+    def _secrets(self) -> Iterator[str]:
+        yield self._secret.get_secret_value()
+        if self._fallback is not None:
+            yield self._fallback.get_secret_value()
 
 
 def issue(user_id: UUID, generation: int) -> tuple[str, int]:
@@ -66,10 +83,10 @@ def read(token: str) -> Claims | str:
     return claims if time.time() < expires_at else "The access token has expired. Sign in again."
 
 
-def _verify(key: bytes, token: str) -> tuple[Claims, int] | None:
+def _verify(key: str, token: str) -> tuple[Claims, int] | None:
     """What a token that we signed says, and when it expires (Unix seconds)."""
     try:
-        claims: dict[str, Any] = jwt.decode(token, key, [_ALGORITHM], _TIMELESS)
+        claims: dict[str, Any] = jwt.decode(token, key.encode(), [_ALGORITHM], _TIMELESS)
         generation, expires_at = int(claims["gen"]), int(claims["exp"])
         if not 0 <= generation < 2**31:  # what the column holds
             return None
@@ -105,21 +122,27 @@ def is_bearer(token: SecretStr | None, authorization: str) -> bool:
 
 def make_cursor(id: UUID) -> str:
     """An opaque place in a list, signed so that only places we gave out come back."""
-    signature = hmac.digest(_keys().cursor, id.bytes, hashlib.sha256)[:_SIGNATURE]
-    return urlsafe_b64encode(id.bytes + signature).rstrip(b"=").decode()
+    return _signed(id, _keys().cursors()[0])
 
 
 def read_cursor(cursor: str) -> UUID:
     """The id in a cursor. Raises Invalid for one that we did not make."""
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        id = UUID(bytes=raw[:16])
+        id: UUID | None = UUID(bytes=raw[:16])
     except ValueError:
-        raw = b""
-    if not raw or not hmac.compare_digest(make_cursor(id).encode(), cursor.encode()):
+        id = None
+    given = cursor.encode(errors="replace")
+    keys = [] if id is None else _keys().cursors()
+    if id is None or not any(hmac.compare_digest(_signed(id, key).encode(), given) for key in keys):
         message = "is not a cursor of this list"
         raise Invalid("The query is not valid.", errors=[{"field": "cursor", "message": message}])
     return id
+
+
+def _signed(id: UUID, key: bytes) -> str:
+    signature = hmac.digest(key, id.bytes, hashlib.sha256)[:_SIGNATURE]
+    return urlsafe_b64encode(id.bytes + signature).rstrip(b"=").decode()
 
 
 def _keys() -> Keys:

@@ -14,6 +14,8 @@ from pydantic_settings import NoDecode
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.stores import kind_of
+
 # What `.env.example` holds instead of secrets. Refused outside development and tests.
 PLACEHOLDER = "change-me"
 SHORTEST_SECRET = 32
@@ -41,6 +43,7 @@ class Rate:
 _ESCAPE = "in a password, special characters are written %40 for @, %2F for /, %3A for :"
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 _RATE = re.compile(r"(\d+) (?:per|/) (?:(\d+) )?(second|minute|hour|day)s?")
 
 
@@ -62,6 +65,19 @@ def _at_least_a_second(value: timedelta) -> timedelta:
     if value < timedelta(seconds=1):
         raise ValueError("must be 1s at least")
     return value
+
+
+def _refresh(value: Any) -> Any:
+    return None if value == "off" else _duration(value)
+
+
+def share(text: str) -> float:
+    """The share of users, from 0 to 1, that a flag is on for. Raises ValueError."""
+    if text in ("off", "on"):
+        return float(text == "on")
+    if not (found := _SHARE.fullmatch(text)) or float(found[1]) > 100:
+        raise ValueError("must be on, off or a share of the users, such as 25%")
+    return float(found[1]) / 100
 
 
 def _rate(value: Any) -> Any:
@@ -122,6 +138,11 @@ def _dsn(value: SecretStr) -> SecretStr:
     return value
 
 
+def _secrets_from(value: str) -> str:
+    kind_of(value)
+    return value
+
+
 def _origins(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -151,6 +172,12 @@ def _strong(value: SecretStr, info: ValidationInfo) -> SecretStr:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Seconds = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_at_least_a_second)]
+Refresh = Annotated[
+    timedelta | None,
+    BeforeValidator(_refresh),
+    AfterValidator(lambda value: value and _at_least_a_second(value)),
+]
+SecretsFrom = Annotated[str, AfterValidator(_secrets_from)]
 RateLimit = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -85,11 +85,14 @@ class Crew:
         self._alarm = Alarm()
         self._exporter = Exporter(settings)
         self._told_at = 0.0
+        self._hung_up = False
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; then 0."""
         self._alarm.install()
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake up
+        if self._settings.rotation:
+            signal.signal(signal.SIGHUP, self._hang_up)
         with contextlib.suppress(RedisError):
             for queue in self._consumer().queues:  # names of workers that were killed
                 worker_registration.clean_worker_registry(queue)
@@ -98,12 +101,24 @@ class Crew:
             while not self._alarm.rung:
                 self._start_processes()
                 self._look_after_them()
+                self._read_secrets()
                 beat()
                 self._alarm.sleep(TICK)
             try:
                 return self._wind_up(beat)
             finally:
                 self._exporter.stop()
+
+    def _hang_up(self, *_: object) -> None:
+        self._hung_up = True
+
+    def _read_secrets(self) -> None:
+        """After a SIGHUP: those of the children to come, and each child its own. From time to time
+        the children do so by themselves; we have no threads, which do not go well with a fork."""
+        if self._hung_up and (rotation := self._settings.rotation):
+            self._hung_up = False
+            self._signal_all(signal.SIGHUP)
+            rotation.read_anew()
 
     def _start_processes(self) -> None:
         """Those that are not there. A machine that has no room for one may have it later."""
@@ -133,6 +148,9 @@ class Crew:
             launcher.die_with(parent, signal.SIGKILL)
             reports.begin_anew()
             metrics.write_as(_metrics_of(child))
+            if rotation := self._settings.rotation:
+                rotation.keep()
+                signal.signal(signal.SIGHUP, rotation.ring)
             child.consumer.run(child.slot)
             code = 0
         except BaseException:

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from service import migrations, passwords, storage, tokens
 from service.app import create_app
 from service.db import Database, Rows, Statement, run, session
 from service.devservers import Postgres, Redis
+from service.flags import Flag
 from service.rows import Values
 from service.sessions import Reading
 from service.settings import Settings
 from service.storage import Storage
 from service.users.models import User
+from service.variables import share
 from tests import things
 from tests.people import PASSWORD, Person
 from tests.seaweed import BUCKET, KEY_ID, REGION, SECRET, Seaweed
@@ -123,6 +125,14 @@ def app(shared_app: Flask) -> Iterator[Flask]:
 
 
 @pytest.fixture
+def set_flag(app: Flask) -> Iterator[Callable[[Flag, str], None]]:
+    """Switches a flag, until the test ends: set_flag(NEW_EXPORT, "on")."""
+    before = dict(app.extensions["flags"])
+    yield lambda flag, text: app.extensions["flags"].update({flag.name: share(text)})
+    app.extensions["flags"] = before
+
+
+@pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """A client that is not signed in."""
     return app.test_client()
@@ -172,7 +182,7 @@ def _configure(app: Flask, settings: Settings, endpoint: str) -> Storage:
         "s3_bucket": BUCKET,
         "s3_region": REGION,
         "s3_endpoint_url": endpoint,
-        "aws_access_key_id": KEY_ID,
+        "aws_access_key_id": SecretStr(KEY_ID),
         "aws_secret_access_key": SecretStr(SECRET),
     }
     storage.init_app(app, settings.model_copy(update=changes))

@@ -27,6 +27,7 @@ LATE = {
     ("service/migrations.py", "alembic"): "0.3 s that only a migration needs to pay",
     ("service/ports.py", "psutil"): "a development dependency, missing in production",
     ("service/reports.py", "sentry_sdk"): "optional; 0.15 s and 15 MB",
+    ("service/secretstore.py", "service"): "http.client with ssl, or botocore: 0.4 s, for who asks",
     ("service/server.py", "service"): "its metrics need what gunicorn.conf.py sets",
     ("service/settings.py", "tomllib"): "10 ms that not each start needs to pay",
 }

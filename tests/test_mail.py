@@ -89,7 +89,7 @@ def tls_server() -> Iterator[tuple[Box, int]]:
 
 def send(app: Flask, url: str, to: str = "dora@example.com") -> None:
     with app.app_context():
-        app.extensions["mail"] = Smtp(url)
+        app.extensions["mail"] = Smtp(SecretStr(url))
         mail.send(to, "Grüße", "Hello Dora,\n\nwelcome.\n")
 
 

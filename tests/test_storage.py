@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.session import Session
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from service.storage import Storage
 
@@ -44,7 +45,7 @@ times = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.ju
 
 
 def make_storage(bucket: str, region: str, endpoint: str | None) -> Storage:
-    return Storage(bucket, region, KEY_ID, SECRET, endpoint)
+    return Storage(bucket, region, SecretStr(KEY_ID), SecretStr(SECRET), endpoint)
 
 
 @cache
@@ -157,8 +158,8 @@ PARTS: dict[str, Any] = {"key": "a", "filename": "b", "lifetime": LIFETIME, "now
     ],
 )
 def test_the_signature_depends_on_each_part(secret: str, changes: dict[str, Any]) -> None:
-    one = Storage("bucket", "auto", KEY_ID, SECRET)
-    other = Storage("bucket", "auto", KEY_ID, secret)
+    one = Storage("bucket", "auto", SecretStr(KEY_ID), SecretStr(SECRET))
+    other = Storage("bucket", "auto", SecretStr(KEY_ID), SecretStr(secret))
     assert signature(one.download_url(**PARTS)) == signature(one.download_url(**PARTS))
     assert signature(one.download_url(**PARTS)) != signature(other.download_url(**PARTS | changes))
 

@@ -176,14 +176,52 @@ def test_a_token_that_was_remembered_ends_all_the_same(own_app: Flask) -> None:
     naive = lru_cache(tokens.read)
     assert isinstance(naive(token), Claims)
     until(lambda: tokens.read(token) == "The access token has expired. Sign in again.", seconds=5)
-    assert own_app.extensions["keys"].verify.cache_info().hits > 0
+    assert own_app.extensions["keys"].verified.cache_info().hits > 0
     assert isinstance(naive(token), Claims)  # what keeping the answer itself would do
 
 
 def test_a_token_that_is_far_too_long_is_not_remembered(own_app: Flask) -> None:
-    cache = own_app.extensions["keys"].verify
+    cache = own_app.extensions["keys"].verified
     before = cache.cache_info().currsize
     assert isinstance(tokens.read("x" * 5000), str)
     assert cache.cache_info().currsize == before
     assert isinstance(tokens.read(uuid4().hex), str)
     assert cache.cache_info().currsize == before + 1
+
+
+def test_what_the_fallback_signs_is_accepted_and_what_is_made_is_signed_by_the_secret() -> None:
+    """A rotation: each process passes through these, at its own time."""
+    old, new = SecretStr("o" * 40), SecretStr("n" * 40)
+    steps = [(old, None), (old, new), (new, old), (new, None)]
+    apps = []
+    for secret, fallback in steps:
+        app = Flask("a process")
+        found = make_settings(*ELSEWHERE, jwt_secret=secret, jwt_secret_fallback=fallback)
+        app.extensions |= {"settings": found, "keys": tokens.Keys(found)}
+        apps.append(app)
+    accepted = [[reads(made_by(maker), reader) for reader in apps] for maker in apps]
+    assert accepted == [
+        [True, True, True, False],
+        [True, True, True, False],
+        [False, True, True, True],
+        [False, True, True, True],
+    ]
+
+
+def made_by(app: Flask) -> tuple[str, str]:
+    with app.app_context():
+        return tokens.issue(uuid4(), 0)[0], tokens.make_cursor(uuid4())
+
+
+def reads(made: tuple[str, str], app: Flask) -> bool:
+    """Whether it accepts both, or neither."""
+    token, cursor = made
+    with app.app_context():
+        reads_token = isinstance(tokens.read(token), Claims)
+        try:
+            tokens.read_cursor(cursor)
+        except Invalid:
+            assert not reads_token
+            return False
+    assert reads_token
+    return True

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from deploy.manifest import Finding, Manifest, Stage, Variable
 from deploy.reading import Place
 from deploy.rules.written import every_process, place_of, settings_of, written
-from service.settings import Settings, is_secret, variable
+from service.settings import FLAG, Settings, is_secret, read_flags, variable
 
 # Known to Python, the server or the tools, and no business of the settings class.
 FOREIGN = {"PYTHONUNBUFFERED", "PYTHONHASHSEED", "WEB_CONCURRENCY_SET_BY", "SENTRY_RELEASE"}
@@ -28,7 +28,9 @@ def variables(manifest: Manifest) -> Iterator[Finding]:
         problems = settings_of(written(process))[1]
         for name, each in given.items():
             field = known.get(name.removesuffix("_FILE"))
-            if field is None and name not in FOREIGN | set(manifest.platform.sets):
+            if name.startswith(FLAG):
+                yield from _flag(each)
+            elif field is None and name not in FOREIGN | set(manifest.platform.sets):
                 yield Finding(
                     "variables",
                     each.place,
@@ -45,8 +47,10 @@ def _missing(manifest: Manifest) -> Iterator[Finding]:
     fields = {variable(name, field): field for name, field in Settings.model_fields.items()}
     required = [name for name, field in fields.items() if field.is_required()]
     for stage, process in every_process(manifest):
+        given = {*process.variables, *manifest.platform.sets}
         for name in required:
-            if not {name, f"{name}_FILE"} & {*process.variables, *manifest.platform.sets}:
+            # SECRETS_FROM may hold any: which it does, the process says when it starts.
+            if not {name, f"{name}_FILE", "SECRETS_FROM"} & given:
                 at = place_of(process, name), stage.name, name
                 lack.setdefault(at, []).append(process.kind)
     for (place, stage_name, name), kinds in lack.items():
@@ -56,6 +60,11 @@ def _missing(manifest: Manifest) -> Iterator[Finding]:
             f"{name}, which is required, is not given to {', '.join(kinds)} of {stage_name}",
             f"give it beside this; {fields[name].description}",
         )
+
+
+def _flag(given: Variable) -> Iterator[Finding]:
+    for name, said in read_flags({given.name: given.value or ""})[1]:
+        yield Finding("variables", given.place, f"{name}: {said}", "correct it")
 
 
 def _value(field: str, given: Variable, stage: Stage, problem: str | None) -> Iterator[Finding]:

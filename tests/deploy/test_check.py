@@ -127,6 +127,29 @@ def break_it(path: Path, broken: Broken) -> None:
         path.write_text(before.replace(broken.there, broken.instead, 1))
 
 
+SECRET = "{ key: JWT_SECRET, generateValue: true }"
+
+
+@pytest.mark.parametrize(
+    ("instead", "said"),
+    [
+        ('{ key: SECRETS_FROM, value: "vault://kv/slipway" }', ""),
+        ('{ key: SECRETS_FROM, value: "vault://kv" }', "must name a mount and a path"),
+        ('{ key: VAULT_ROLE, value: "slipway" }', "JWT_SECRET, which is required, is not given"),
+        (SECRET + "\n      - { key: FLAG_NEW_EXPORT, value: 25% }", ""),
+        (SECRET + "\n      - { key: FLAG_NEW_EXPORT, value: often }", "must be on, off or a share"),
+    ],
+)
+def test_a_secret_may_come_from_a_store_and_a_flag_be_set(
+    root: Path, instead: str, said: str
+) -> None:
+    path = root / "render.yaml"
+    path.write_text(path.read_text().replace(SECRET, instead, 1))
+    findings = [each.what for each in found(root, "render", "variables")]
+    assert bool(findings) == bool(said), findings
+    assert all(said in what for what in findings)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_each_rule_was_seen_to_find_something(target: str) -> None:
     broken = {each.rule for each in of(target).BROKEN}
