@@ -18,6 +18,7 @@ from tests.workflows.machine import Machine
 FOLDER = ROOT / ".github" / "workflows"
 SUITE = re.compile(r"make (check|test[a-z-]*|remove-sample)")
 ITSELF, HERE, STAND_IN = "run by CI itself", "ran here", "stand-in"
+NOT_YET = "not there yet"
 # No action is had here: what it is given is looked at. One that is not named here is a failure.
 ACTIONS = (
     "actions/attest",
@@ -165,7 +166,7 @@ class Rehearsal:
                 how, result, outputs = self._run(loaded, step, env, stage)
                 if "id" in step:
                     steps[step["id"]] = {"outputs": outputs}
-            failed = failed or result != "ok"
+            failed = failed or result not in ("ok", NOT_YET)
             self.rows.append(Row(name, label, how, result))
         outputs = put_in(spec.get("outputs", {}), contexts, functions)
         return Outcome("failure" if failed else "success", outputs)
@@ -188,8 +189,8 @@ class Rehearsal:
         stage: str | None,
     ) -> tuple[str, str, dict[str, str]]:
         assert "${{" not in step["run"], "expressions go through env"
-        if SUITE.fullmatch(step["run"].strip()):
-            return ITSELF, "ok", {}
+        if suite := SUITE.fullmatch(step["run"].strip()):
+            return ITSELF, of_suite(suite[1]), {}
         output, summary = self.machine.folder / "output", self.machine.folder / "summary"
         output.write_text("")
         summary.write_text("")
@@ -217,6 +218,14 @@ class Rehearsal:
             "server_url": "https://github.com",
             "token": "a-planted-github-token",
         }
+
+
+def of_suite(target: str) -> str:
+    """It must be in the Makefile; what takes the sample out may come later than who calls it."""
+    if re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M):
+        return "ok"
+    assert target == "remove-sample", target
+    return NOT_YET
 
 
 def status(failed: bool, succeeded: bool) -> dict[str, Callable[[], bool]]:

@@ -9,7 +9,7 @@ import yaml
 
 from service.settings import ROOT
 from tests.deploy.clouds import Cloud
-from tests.workflows.github import HERE, ITSELF, STAND_IN, SUITE, Row
+from tests.workflows.github import HERE, ITSELF, STAND_IN, SUITE, Row, of_suite
 from tests.workflows.machine import Machine
 
 FILE = ROOT / ".gitlab-ci.yml"
@@ -62,8 +62,8 @@ class Job:
         return result
 
     def _line(self, line: str, env: Mapping[str, str]) -> bool:
-        if SUITE.fullmatch(line):
-            self.rows.append(Row(FILE.name, f"{self.name}: {line}", ITSELF, "ok"))
+        if suite := SUITE.fullmatch(line):
+            self.rows.append(Row(FILE.name, f"{self.name}: {line}", ITSELF, of_suite(suite[1])))
             return True
         before = self.machine.called(self.cloud)
         ended = self.machine.run(line, "bash", env, self.cloud)
