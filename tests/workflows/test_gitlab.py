@@ -66,6 +66,20 @@ def test_a_stage_is_promoted_and_goes_back(
         assert "Gone back to " in job.said
 
 
+def test_by_hand_the_version_before_comes_back(
+    tmp_path: Path, machine: Machine, rows: list[Row]
+) -> None:
+    with ExitStack() as stack:
+        place = Place("docker", tmp_path, machine, stack)
+        variables, secrets = place.repository.of["production"]
+        given = {"DEPLOY_TARGET": "docker", "STAGE": "production"}
+        cloud = place.clouds["production"]
+        job = Job(machine, "rollback", {**variables, **secrets, **given}, cloud, rows)
+        assert job.run() == "success", job.said
+        assert "rollback  docker  production" in job.said
+        assert not [each for each in cloud.calls() if "docker release" in each]
+
+
 def test_what_is_missing_is_named_first(machine: Machine) -> None:
     job = Job(machine, "staging", {"DEPLOY_TARGET": "docker"})
     assert job.run() == "failure"
