@@ -13,7 +13,7 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy check docs bench lock fmt migration clean
+.PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy test-image check docs bench lock fmt migration clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-chaos: setup  ## stop, crash and freeze everything under load (needs PgBoun
 test-deploy: setup  ## build the image, run the stack, release under load (needs a Docker engine)
 	@$(BIN)/python -m pytest tests/deploy/docker tests/deploy/platforms tests/deploy/servers \
 		--numprocesses 2 --dist loadscope
+
+test-image: setup  ## build the image, boot it, smoke-test it (needs a Docker engine)
+	@$(BIN)/python -m pytest tests/deploy/docker/test_image.py tests/deploy/docker/test_first.py
 
 check: setup  ## linters, types, import layers, migrations: all that needs no Docker
 	@$(BIN)/python -m tests.check

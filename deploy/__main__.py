@@ -15,6 +15,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from deploy.vps import cli as vps
 
             return vps.main(words[1:])
+        if words[:1] == ["log"]:
+            from deploy.pipeline import audit
+
+            return audit.main(words[1:])
+        if words[:1] in (["promote"], ["rollback"]):
+            from deploy.pipeline import cli as pipeline
+
+            return pipeline.main(words)
         from deploy import cli
 
         return cli.main(words)

@@ -9,6 +9,8 @@ from deploy import check, env, smoke
 from deploy.docker import release, status
 from deploy.docker.stack import Stack
 from deploy.elasticbeanstalk import bundle
+from deploy.pipeline import audit
+from deploy.pipeline import cli as pipeline
 from deploy.readiness import report
 from deploy.shell import Failed, finish_commands
 from deploy.targets import TARGETS
@@ -44,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     )
     listed = commands.add_parser("readiness", help="the production checklist, looked at")
     report.add_arguments(listed)
+    pipeline.add_arguments(commands)
+    audit.add_arguments(commands.add_parser("log", help="who promoted or rolled back what"))
     docker = commands.add_parser("docker", help="release on one host with Docker")
     verbs = docker.add_subparsers(dest="verb", required=True, metavar="VERB")
     one = verbs.add_parser("release", help="migrate, start the other colour, try it, switch")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 LAST_LINES = 15  # of what a failed command said
@@ -97,6 +98,7 @@ def run(
     *,
     given: bytes | None = None,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
     timeout: float = 600,
 ) -> str:
     """What a command printed. Raises CommandFailed, and Failed if there is no such program or it
@@ -107,6 +109,7 @@ def run(
             command,
             input=given or b"",  # never the caller's own, which is not ours to read
             env=env,
+            cwd=cwd,
             capture_output=True,
             timeout=timeout,
             pass_fds=tuple(kept_open),
@@ -122,7 +125,9 @@ def run(
     return out
 
 
-def show(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+def show(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> None:
     """A command that may take long: what it says is passed on as it comes, and it has all the time
     that it needs. Raises CommandFailed."""
     stop_if_interrupted()
@@ -130,6 +135,7 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Non
     with subprocess.Popen(  # noqa: S603
         command,
         env=env,
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -58,6 +58,13 @@ CHECKS = {  # the slow ones first
     "locks": own("locks"),
     "line endings": own("endings"),
     "Dockerfile": program("hadolint", "Dockerfile"),
+    # Without what else a machine may have: it finds the same everywhere.
+    "workflows": program("actionlint", "-shellcheck=", "-pyflakes=", "-no-color"),
+    "GitLab": program("check-jsonschema", "--builtin-schema=vendor.gitlab-ci", ".gitlab-ci.yml"),
+    "Dependabot": program(
+        "check-jsonschema", "--builtin-schema=vendor.dependabot", ".github/dependabot.yml"
+    ),
+    "zizmor": program("zizmor", "--offline", "--persona=pedantic", "--quiet", ".github"),
     "nginx": own("nginx"),
 }
 

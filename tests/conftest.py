@@ -31,6 +31,7 @@ from tests.seaweed import BUCKET, KEY_ID, REGION, SECRET, Seaweed
 from tests.sentry import sink
 
 __all__ = ["sink"]  # a fixture
+pytest_plugins = ["tests.workflows.table"]
 
 JWT_SECRET = "a secret of the tests, as long as the longest algorithm would want it to be"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -1,11 +1,16 @@
 #!/bin/sh
-# Release to a stage the image that has this tag in the registry: migrate, then worker, scheduler
-# and web. Exit 0 only if all of them serve it. Back to a former one: the same, with its tag.
+# Release to a stage the image that has this tag in the registry, or an image by its whole name:
+# migrate, then worker, scheduler and web. Exit 0 only if all of them serve it. Back to a former
+# one: the same, with its tag or name.
 #
 #   deploy/ecs/release.sh production "$(git rev-parse HEAD)"
 set -eu
-[ $# = 2 ] || { echo "usage: $0 production|staging TAG" >&2; exit 2; }
+[ $# = 2 ] || { echo "usage: $0 production|staging TAG|IMAGE" >&2; exit 2; }
 stage=$1 tag=$2 cluster=slipway-$1
+case $tag in
+*/*) edit="s|\"[^\"]*:SHA\"|\"$tag\"|" ;;
+*) edit="s|:SHA\"|:$tag\"|" ;;
+esac
 cd "$(dirname "$0")/$stage"
 export AWS_PAGER=
 
@@ -15,7 +20,7 @@ fail() {
 }
 
 register() { # prints the ARN
-    aws ecs register-task-definition --cli-input-json "$(sed "s/:SHA\"/:$tag\"/" "$1.task.json")" \
+    aws ecs register-task-definition --cli-input-json "$(sed "$edit" "$1.task.json")" \
         --query taskDefinition.taskDefinitionArn --output text
 }
 

@@ -78,6 +78,14 @@ def test_a_release_migrates_before_it_updates_the_services(release: Release) -> 
     assert f"file://migrate.run.json --task-definition {ARN}-migrate:12" in notes
 
 
+def test_an_image_may_be_given_by_its_whole_name(release: Release) -> None:
+    image = f"ghcr.io/team/slipway@sha256:{'d' * 64}"
+    assert release.run("production", image).returncode == 0
+    notes = release.notes.read_text()
+    assert notes.count(f'"image": "{image}"') == 4
+    assert "SHA" not in notes
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

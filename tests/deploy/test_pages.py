@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy.cli import parser
+from deploy.pipeline.plan import Release, typed
+from deploy.pipeline.plans import PLANS
 from deploy.targets import TARGETS
 from service.settings import ROOT, environment
 from tests.deploy.platforms.builds import tracked
@@ -24,7 +26,7 @@ PYTHON = f"""#!/bin/sh
 case "$*" in *" smoke "*) echo "$0 $*" >>"$CALLED" ;; *) exec {sys.executable} "$@" ;; esac
 """
 GIT = f"""#!/bin/sh
-case $1 in push) echo "$0 $*" >>"$CALLED" ;; *) exec {shutil.which("git")} "$@" ;; esac
+case " $* " in *" push "*) echo "$0 $*" >>"$CALLED" ;; *) exec {shutil.which("git")} "$@" ;; esac
 """
 # Write down how they are called; of AWS, with the answers that a release waits for.
 STAND_IN = """#!/bin/sh
@@ -76,6 +78,30 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def read_by_hand(target: str) -> dict[str, str]:
+    """What the comments of the commands say is to be found, and the target's variables."""
+    plan, release = PLANS[target], Release("production", "$SHA")
+    commands = [*plan.look(release), *plan.before(release)]
+    names = {found.name for each in commands for found in each.finds}
+    return dict.fromkeys(names | {*plan.NEEDS.variables, *plan.NEEDS.secrets}, "x")
+
+
+@pytest.mark.parametrize("target", PLANS)
+def test_the_page_has_the_commands_that_promote_and_rollback_call(target: str) -> None:
+    plan = PLANS[target]
+    release = Release("production", "$SHA", "IMAGE" if plan.NEEDS.image == "must" else None)
+    text = (ROOT / "deploy" / target / "README.md").read_text()
+    blocks = {
+        "promote": plan.promote(release),
+        "rollback": [*plan.before(release), *plan.back(release)],
+    }
+    for name, commands in blocks.items():
+        if target in TARGETS:
+            assert f"<!-- {name} -->\n```sh\n{typed(commands)}\n```\n<!-- /{name} -->" in text
+        else:  # our own programs, which do the rest
+            assert typed(commands).replace(' "$SHA"', "") in text
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_page_has_what_one_looks_for(target: str) -> None:
     text = (ROOT / "deploy" / target / "README.md").read_text()
@@ -100,12 +126,16 @@ def test_our_own_commands_on_the_page_are_commands(target: str) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_is_typed_runs_to_its_end(target: str, tree: Path) -> None:
     called = tree / "called"
-    for heading, typed in sections(target).items():
+    for heading, lines in sections(target).items():
         called.write_text("")
         ended = subprocess.run(
-            ["sh", "-euc", typed],
+            ["sh", "-euc", lines],
             cwd=tree / "tree",
-            env={"PATH": f"{tree / 'bin'}:{environment()['PATH']}", "CALLED": str(called)},
+            env={
+                "PATH": f"{tree / 'bin'}:{environment()['PATH']}",
+                "CALLED": str(called),
+                **read_by_hand(target),
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -71,7 +71,7 @@ BROKEN = [
     Broken(
         "migration",
         f"{HERE}/README.md",
-        "RELEASE=$(mktemp)\n",
+        "FOLDER=$(mktemp -d)\n",
         "kubectl apply -k deploy/kubernetes/overlays/production\n",
     ),
     Broken("migration", f"{BASE}/migrate.yaml", "kind: Job", "kind: CronJob"),
