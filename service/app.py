@@ -26,7 +26,7 @@ from service import (
     tokens,
 )
 from service import jobs
-from service import posts
+from service import posts  # sample
 from service import uploads
 from service import users
 from service.edge import Edge, behind_proxies
@@ -37,7 +37,7 @@ FEATURES = (
     users,
     jobs,
     uploads,
-    posts,
+    posts,  # sample
 )
 
 
