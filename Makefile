@@ -13,10 +13,17 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy test-image check docs bench lock fmt migration clean
+DEPLOYED_TO := tests/deploy/docker tests/deploy/platforms
+# target: vps
+DEPLOYED_TO += tests/deploy/servers
+# end of target: vps
+
+.PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy test-image check docs bench lock fmt migration \
+	rename feature remove-sample target-remove update clean
+.PHONY: test-starter  # sample
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.stamp  ## make .venv and install the locked dependencies
 
@@ -47,8 +54,12 @@ test-chaos: setup  ## stop, crash and freeze everything under load (needs PgBoun
 	@$(BIN)/python -m pytest tests/chaos -rP --show-capture=stdout
 
 test-deploy: setup  ## build the image, run the stack, release under load (needs a Docker engine)
-	@$(BIN)/python -m pytest tests/deploy/docker tests/deploy/platforms tests/deploy/servers \
-		--numprocesses 2 --dist loadscope
+	@$(BIN)/python -m pytest $(DEPLOYED_TO) --numprocesses 2 --dist loadscope
+
+# sample
+test-starter: setup  ## the template as it is cloned and made one's own, in copies (15 minutes)
+	@$(BIN)/python -m pytest tests/clones
+# end of sample
 
 test-image: setup  ## build the image, boot it, smoke-test it (needs a Docker engine)
 	@$(BIN)/python -m pytest tests/deploy/docker/test_image.py tests/deploy/docker/test_first.py
@@ -73,6 +84,27 @@ migration: setup  ## write a revision of what the models have and the schema has
 
 fmt: setup  ## format the code and apply safe fixes
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+# As it was typed, whatever characters it has; never what the shell's own environment calls so.
+ifneq ($(origin NAME),command line)
+NAME :=
+endif
+
+rename: setup  ## give the product another name, in every place: NAME=my-product
+	@$(BIN)/python -m starter rename "$$NAME"
+
+feature: setup  ## write a feature, its revision and tests: NAME=orders (SINGULAR=order)
+	@$(BIN)/python -m starter feature "$$NAME" "$$SINGULAR"
+
+remove-sample: setup  ## take service/posts out, with what needs it (DEPLOYED=1: a database has it)
+	@$(BIN)/python -m starter remove-sample $(if $(DEPLOYED),--deployed)
+
+target-remove: setup  ## take out a place that nobody deploys to: TARGET=fly
+	@$(BIN)/python -m starter target-remove "$$TARGET"
+
+update: setup  ## merge the template's later changes: UPSTREAM=url (once) DRY_RUN=1 BRANCH= SINCE=
+	@$(BIN)/python -m starter update --upstream "$$UPSTREAM" --branch "$$BRANCH" --since "$$SINCE" \
+		$(if $(DRY_RUN),--dry-run)
 
 clean:  ## remove .venv, .dev (the development data!) and caches
 	rm -rf .venv .dev .site .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage

@@ -1,21 +1,27 @@
-"""What is asked of every server: each cell's requests, the same for all but token and author."""
+"""What is asked of every server: each cell's requests, the same for all but token and author.
+
+Add a route of yours: a Cell, the same route in baseline.py, and rows to read in rows.py.
+"""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+# sample
 TITLE, BODY = (
     "A post of the benchmark, not a short one",
     ("Lorem ipsum dolor sit amet. " * 8).strip(),
 )
+# end of sample
 
 
 @dataclass(frozen=True)
 class Seed:
-    """What the database holds: an author, that user's token, and the ids of the posts."""
+    """What the database holds: an author, that user's token, and the ids of rows to read."""
 
     author_id: str
     token: str
-    post_ids: tuple[str, ...]
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -24,20 +30,24 @@ class Cell:
     label: str
     method: str
     status: int
+    path: str  # {id} is each of the rows in turn
+    sends: Mapping[str, str] = field(default_factory=dict)
 
 
-CELLS = (
-    Cell("read", "read by key", "GET", 200),
-    Cell("list", "list of 20", "GET", 200),
-    Cell("insert", "insert", "POST", 201),
+CELLS: tuple[Cell, ...] = (
+    # sample
+    Cell("read", "read by key", "GET", 200, "/api/posts/{id}"),
+    Cell("list", "list of 20", "GET", 200, "/api/posts?limit=20"),
+    Cell("insert", "insert", "POST", 201, "/api/posts", {"title": TITLE, "body": BODY}),
+    # end of sample
 )
 
 
 def paths(cell: Cell, seed: Seed) -> list[str]:
     """Return the paths that a cell asks for in turn."""
-    if cell.name == "read":
-        return [f"/api/posts/{post_id}" for post_id in seed.post_ids]
-    return ["/api/posts?limit=20" if cell.name == "list" else "/api/posts"]
+    if "{id}" in cell.path:
+        return [cell.path.replace("{id}", id) for id in seed.ids]
+    return [cell.path]
 
 
 def body(cell: Cell, seed: Seed, signed_in: bool) -> bytes:
@@ -45,7 +55,7 @@ def body(cell: Cell, seed: Seed, signed_in: bool) -> bytes:
     if cell.method == "GET":
         return b""
     author = {} if signed_in else {"author_id": seed.author_id}
-    return json.dumps({"title": TITLE, "body": BODY} | author).encode()
+    return json.dumps({**cell.sends, **author}).encode()
 
 
 def headers(cell: Cell, seed: Seed, signed_in: bool) -> dict[str, str]:

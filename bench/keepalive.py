@@ -63,7 +63,7 @@ def table(world: World) -> None:
                 while len(psutil.Process(server.process.pid).children()) < PROCESSES:
                     time.sleep(0.05)
                 time.sleep(1)  # so that both listen
-                path = f"/api/posts/{world.seed.post_ids[0]}"
+                path = f"/api/posts/{world.seed.ids[0]}"
                 rate, latencies, share = measured(server, path, clients)
             cuts = [1000 * cut for cut in statistics.quantiles(latencies, n=100)]
             print(

@@ -66,10 +66,13 @@ class Server:
         raise ServerError(f"{self.variant.name} did not answer:\n{self.tail()}")
 
     def settle(self) -> None:
-        """After the warm-up, when all workers are there: take the processes that are measured."""
-        self.pids = processes.tree(self.process.pid)
-        if len(self.pids) <= PROCESSES:
-            raise ServerError(f"{self.variant.name} has {len(self.pids)} processes:\n{self.tail()}")
+        """After the warm-up: take the processes that are measured, as soon as all are there."""
+        deadline = time.perf_counter() + START_TIMEOUT
+        while len(found := processes.tree(self.process.pid)) <= PROCESSES:
+            if time.perf_counter() > deadline:
+                raise ServerError(f"{self.variant.name} has {len(found)} processes:\n{self.tail()}")
+            time.sleep(POLL)
+        self.pids = found
 
     def cpu(self) -> float:
         """Return the seconds of CPU of master and workers so far."""

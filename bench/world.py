@@ -13,12 +13,12 @@ from pathlib import Path
 import psycopg
 
 from bench import sink
-from bench.cells import BODY, TITLE, Seed
+from bench.cells import Seed
+from bench.rows import fill  # sample
 from bench.server import ServerError, running
 from bench.variants import OURS, ROOT, Urls
 from service.devservers import Postgres, Redis
 
-POSTS = 1_000
 EMAIL, PASSWORD = "bench@example.com", "correct horse battery staple"
 
 
@@ -48,7 +48,10 @@ def built() -> Iterator[World]:
         author_id, token = sign_up(urls, folder)
         with psycopg.connect(urls.database.replace("+psycopg", ""), autocommit=True) as connection:
             version = connection.execute("SHOW server_version").fetchone()
+            seed = Seed(author_id, token)
+            # sample
             seed = Seed(author_id, token, tuple(fill(connection, author_id)))
+            # end of sample
         yield World(folder, urls, seed, sentry, str(version[0]) if version else "?")
 
 
@@ -79,15 +82,3 @@ def post(port: int, path: str, data: dict[str, str], status: int) -> dict[str, s
             raise ServerError(f"POST {path}: {response.status} {content.decode()}")
         answer: dict[str, str] = json.loads(content)
         return answer
-
-
-def fill(connection: psycopg.Connection, author_id: str) -> list[str]:
-    """Insert POSTS rows, each as large as those that the benchmark inserts; return their ids."""
-    rows = connection.execute(
-        "INSERT INTO posts (id, author_id, title, body, created_at, updated_at)"
-        " SELECT gen_random_uuid(), %s, %s, %s, now(), now() FROM generate_series(1, %s)"
-        " RETURNING id",
-        (author_id, TITLE, BODY, POSTS),
-    ).fetchall()
-    connection.execute("ANALYZE posts")
-    return [str(row[0]) for row in rows]

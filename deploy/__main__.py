@@ -10,11 +10,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0 ok, 1 failed, 2 usage."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        # target: vps
         # A rollback need not wait 0.7 s for what checks manifests.
         if words[:1] == ["vps"]:
             from deploy.vps import cli as vps
 
             return vps.main(words[1:])
+        # end of target: vps
         if words[:1] == ["log"]:
             from deploy.pipeline import audit
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from deploy import check, env, smoke
 from deploy.docker import release, status
 from deploy.docker.stack import Stack
-from deploy.elasticbeanstalk import bundle
+from deploy.elasticbeanstalk import bundle  # target: elasticbeanstalk
 from deploy.pipeline import audit
 from deploy.pipeline import cli as pipeline
 from deploy.readiness import report
 from deploy.shell import Failed, finish_commands
 from deploy.targets import TARGETS
-from deploy.vps import cli as vps
+from deploy.vps import cli as vps  # target: vps
 from service.settings import ROOT, environment
 
 
@@ -39,11 +39,13 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--print", action="store_true", help="write the values out, in the commands: no file"
     )
+    # target: elasticbeanstalk
     packed = commands.add_parser("bundle", help="pack the last commit for Elastic Beanstalk")
     packed.add_argument("--stage", choices=bundle.STAGES, default="production")
     packed.add_argument(
         "--output", metavar="FILE", type=Path, help="a zip (.elasticbeanstalk/STAGE.zip)"
     )
+    # end of target: elasticbeanstalk
     listed = commands.add_parser("readiness", help="the production checklist, looked at")
     report.add_arguments(listed)
     pipeline.add_arguments(commands)
@@ -67,8 +69,10 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--since", metavar="COMMIT", help="revisions new or other than there")
     which.add_argument("--all", action="store_true", help="all revisions (the default)")
     linted.add_argument("--json", action="store_true", help="for machines")
+    # target: vps
     servers = commands.add_parser("vps", help="servers of your own: provision, release, go back")
     vps.add_arguments(servers)
+    # end of target: vps
     return found
 
 
@@ -86,9 +90,11 @@ def main(arguments: Sequence[str]) -> int:
             return smoke.main(found, environment().get("SMOKE_TOKEN"))
         if found.command == "readiness":
             return report.main(found, environment().get("SMOKE_TOKEN"))
+        # target: elasticbeanstalk
         if found.command == "bundle":
             bundle.make(ROOT, found.stage, found.output)
             return 0
+        # end of target: elasticbeanstalk
         if found.command == "lint-migrations":
             from deploy.migrations import lint  # with Alembic 0.3 s, which no other verb needs
 

@@ -16,60 +16,67 @@ ENVIRONMENT = "a virtual environment in the repository: the build fails"
 CODE = "the old format, read until 2026-12-01 only, and in the way of .railway/railway.py"
 BUILDER = "changes how the image is built: the Dockerfile is what is tested"
 # A file that must not be there, whom it harms, how.
-FILES = (
-    ("uv.lock", ("heroku", "digitalocean"), LOCK),
-    ("poetry.lock", ("heroku", "digitalocean"), LOCK),
-    ("Pipfile.lock", ("heroku", "digitalocean"), LOCK),
-    ("runtime.txt", ("heroku",), "deprecated, and goes before .python-version"),
-    ("heroku.yml", ("heroku",), "builds the Dockerfile, and Procfile and buildpack count no more"),
-    ("package.json", ("heroku", "digitalocean"), "is taken for an application of Node.js"),
-    ("venv", ("heroku",), ENVIRONMENT),
-    (".venv", ("heroku",), ENVIRONMENT),
-    ("docker-compose.yml", ("elasticbeanstalk",), "is run instead: compose.yaml is the name"),
-    (".ebextensions", ("elasticbeanstalk",), "belongs into deploy/elasticbeanstalk/bundle"),
-    (".platform", ("elasticbeanstalk",), "belongs into deploy/elasticbeanstalk/bundle"),
-    ("railway.json", ("railway",), CODE),
-    ("railway.toml", ("railway",), CODE),
-    ("nixpacks.toml", ("railway",), BUILDER),
-    ("railpack.json", ("railway",), BUILDER),
+FILES: tuple[tuple[str, str, str], ...] = (
+    # target: digitalocean
+    ("uv.lock", "digitalocean", LOCK),
+    ("poetry.lock", "digitalocean", LOCK),
+    ("Pipfile.lock", "digitalocean", LOCK),
+    ("package.json", "digitalocean", "is taken for an application of Node.js"),
+    # end of target: digitalocean
+    # target: elasticbeanstalk
+    ("docker-compose.yml", "elasticbeanstalk", "is run instead: compose.yaml is the name"),
+    (".ebextensions", "elasticbeanstalk", "belongs into deploy/elasticbeanstalk/bundle"),
+    (".platform", "elasticbeanstalk", "belongs into deploy/elasticbeanstalk/bundle"),
+    # end of target: elasticbeanstalk
+    # target: heroku
+    ("uv.lock", "heroku", LOCK),
+    ("poetry.lock", "heroku", LOCK),
+    ("Pipfile.lock", "heroku", LOCK),
+    ("package.json", "heroku", "is taken for an application of Node.js"),
+    ("runtime.txt", "heroku", "deprecated, and goes before .python-version"),
+    ("heroku.yml", "heroku", "builds the Dockerfile, and Procfile and buildpack count no more"),
+    ("venv", "heroku", ENVIRONMENT),
+    (".venv", "heroku", ENVIRONMENT),
+    # end of target: heroku
+    # target: railway
+    ("railway.json", "railway", CODE),
+    ("railway.toml", "railway", CODE),
+    ("nixpacks.toml", "railway", BUILDER),
+    ("railpack.json", "railway", BUILDER),
+    # end of target: railway
 )
 # What must not be in a file that others need, for whom.
-LINES = (
+LINES: tuple[tuple[str, str, re.Pattern[str], str], ...] = (
+    # target: railway
     (
         "Dockerfile",
-        ("railway",),
+        "railway",
         re.compile(r"--mount=type=cache(?!\S*id=s/)"),
         "its builder refuses a cache that is not named after one service",
     ),
+    # end of target: railway
 )
-# A file that must be there, for whom.
-NEEDED = (
-    ("requirements.txt", ("heroku", "elasticbeanstalk")),
-    (
-        "Dockerfile",
-        ("cloudrun", "digitalocean", "ecs", "fly", "kubernetes", "railway", "render"),
-    ),
-)
+# What is built, where that is not the Dockerfile.
+BUILT: dict[str, str] = {
+    "elasticbeanstalk": "requirements.txt",  # target: elasticbeanstalk
+    "heroku": "requirements.txt",  # target: heroku
+}
 
 
 def look(root: Path, target: str) -> Iterator[Finding]:
     """Those that are there and harm this target, and those that it lacks."""
     for name, harmed, how in FILES:
-        if target in harmed and _is_shipped(root, name):
+        if target == harmed and _is_shipped(root, name):
             yield Finding("collisions", Place(name, 1), f"{name}: {how}", "remove it")
     for name, harmed, pattern, how in LINES:
-        if target in harmed and (root / name).exists():
+        if target == harmed and (root / name).exists():
             for number, line in enumerate((root / name).read_text().splitlines(), 1):
                 if pattern.search(line):
                     yield Finding("collisions", Place(name, number), how, "leave it out")
-    for name, needing in NEEDED:
-        if target in needing and not (root / name).exists():
-            yield Finding(
-                "collisions",
-                Place(name, 1),
-                f"{name} is what is built, and is not there",
-                "restore it",
-            )
+    built = BUILT.get(target, "Dockerfile")
+    if not (root / built).exists():
+        what = f"{built} is what is built, and is not there"
+        yield Finding("collisions", Place(built, 1), what, "restore it")
 
 
 def _is_shipped(root: Path, name: str) -> bool:

@@ -50,6 +50,7 @@ class Values:
         return " ".join(option + quote(f"{name}={value}") for name, value in self.given.items())
 
 
+# target: cloudrun
 def _cloudrun(values: Values) -> list[str]:
     prefix = f"slipway-{values.stage}"
     return [
@@ -59,6 +60,8 @@ def _cloudrun(values: Values) -> list[str]:
     ]
 
 
+# end of target: cloudrun
+# target: digitalocean
 def _digitalocean(values: Values) -> list[str]:
     spec = (
         ".do/app.yaml" if values.stage == "production" else "deploy/digitalocean/app.staging.yaml"
@@ -71,6 +74,7 @@ def _digitalocean(values: Values) -> list[str]:
     return [f"{{ {edits} }} | sed -f /dev/stdin {spec} | doctl apps create --spec -"]
 
 
+# end of target: digitalocean
 def _docker(values: Values) -> list[str]:
     """Of Swarm. A host with Compose has files: deploy/docker/README.md makes them."""
     return [
@@ -86,6 +90,7 @@ def _dotenv(values: Values) -> list[str]:
     return [f"mv -n {quote(str(values.file))} .env"]  # never over one that is there
 
 
+# target: ecs
 def _ecs(values: Values) -> list[str]:
     return [
         f"{_as_json(values)} | aws secretsmanager create-secret"
@@ -93,6 +98,8 @@ def _ecs(values: Values) -> list[str]:
     ]
 
 
+# end of target: ecs
+# target: elasticbeanstalk
 def _elasticbeanstalk(values: Values) -> list[str]:
     return [
         f"{values.printed(name)} | aws ssm put-parameter --type SecureString"
@@ -101,12 +108,16 @@ def _elasticbeanstalk(values: Values) -> list[str]:
     ]
 
 
+# end of target: elasticbeanstalk
+# target: fly
 def _fly(values: Values) -> list[str]:
     if values.file is None:
         return [f"fly secrets set --app {values.app} --stage {values.words()}"]
     return [f"fly secrets import --app {values.app} --stage <{quote(str(values.file))}"]
 
 
+# end of target: fly
+# target: heroku
 def _heroku(values: Values) -> list[str]:
     command = f"heroku config:set --app {values.app}"  # prints what it has set
     if values.file is None:
@@ -115,6 +126,8 @@ def _heroku(values: Values) -> list[str]:
     return [f"tr '\\n' '\\0' <{quote(str(values.file))} | xargs -0 {command} >/dev/null"]
 
 
+# end of target: heroku
+# target: kubernetes
 def _kubernetes(values: Values) -> list[str]:
     command = f"kubectl --namespace {values.app} create secret generic slipway"
     if values.file is None:
@@ -122,6 +135,8 @@ def _kubernetes(values: Values) -> list[str]:
     return [f"{command} --from-env-file={quote(str(values.file))}"]
 
 
+# end of target: kubernetes
+# target: railway
 def _railway(values: Values) -> list[str]:
     shared = _as_json(values, '{"value":"%s"}', ('{"sharedVariables":', "}"))
     return [
@@ -130,6 +145,8 @@ def _railway(values: Values) -> list[str]:
     ]
 
 
+# end of target: railway
+# target: ecs, railway
 def _as_json(values: Values, each: str = '"%s"', around: tuple[str, str] = ("", "")) -> str:
     """A command that prints the values as an object of JSON."""
     inner = ",".join(f'"{name}":{each}' for name in values.given)
@@ -137,6 +154,8 @@ def _as_json(values: Values, each: str = '"%s"', around: tuple[str, str] = ("", 
     return f"printf {quote(around[0] + '{' + inner + '}' + around[1])} {words}"
 
 
+# end of target: ecs, railway
+# target: render
 def _render(values: Values) -> list[str]:
     """Its own tool sets no variables: the commands print what is put into the dashboard."""
     return [
@@ -145,19 +164,20 @@ def _render(values: Values) -> list[str]:
     ]
 
 
+# end of target: render
 Speller = Callable[[Values], list[str]]
 SPELT: dict[str, Speller] = {
-    "cloudrun": _cloudrun,
-    "digitalocean": _digitalocean,
+    "cloudrun": _cloudrun,  # target: cloudrun
+    "digitalocean": _digitalocean,  # target: digitalocean
     "docker": _docker,
     "dotenv": _dotenv,
-    "ecs": _ecs,
-    "elasticbeanstalk": _elasticbeanstalk,
-    "fly": _fly,
-    "heroku": _heroku,
-    "kubernetes": _kubernetes,
-    "railway": _railway,
-    "render": _render,
+    "ecs": _ecs,  # target: ecs
+    "elasticbeanstalk": _elasticbeanstalk,  # target: elasticbeanstalk
+    "fly": _fly,  # target: fly
+    "heroku": _heroku,  # target: heroku
+    "kubernetes": _kubernetes,  # target: kubernetes
+    "railway": _railway,  # target: railway
+    "render": _render,  # target: render
 }
 
 

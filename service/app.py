@@ -28,7 +28,7 @@ from service import (
     tokens,
 )
 from service import jobs
-from service import posts
+from service import posts  # sample
 from service import uploads
 from service import users
 from service.edge import Edge, behind_proxies
@@ -41,7 +41,7 @@ FEATURES = (
     users,
     jobs,
     uploads,
-    posts,
+    posts,  # sample
 )
 
 

@@ -22,11 +22,11 @@ from sqlalchemy import create_engine
 
 from deploy.docker.stack import servers_conf
 from deploy.readiness import locks
-from deploy.vps import edge
+from deploy.vps import edge  # target: vps
 from service.devservers import Postgres
 from service.settings import ROOT
 from tests import site
-from tests.nginx import here, kinds_of_servers
+from tests.nginx import here, kinds_of_servers  # target: vps
 from tests.ports import free_port
 
 AT_ONCE = 2  # more only get in each other's way on a small machine
@@ -42,12 +42,14 @@ def own(name: str) -> list[str]:
     return [sys.executable, "-m", "tests.check", name]
 
 
-KUBERNETES = "tests/deploy/test_kubernetes.py"
+KUBERNETES = "tests/deploy/test_kubernetes.py"  # target: kubernetes
 CHECKS = {  # the slow ones first
     "types": program("mypy"),
     "migrations": own("migrations"),
     "manifests": [sys.executable, "-m", "deploy", "check"],
+    # target: kubernetes
     "kustomize": [sys.executable, *f"-m pytest -m kubectl {KUBERNETES}".split()],
+    # end of target: kubernetes
     "layers": [sys.executable, "-m", "pytest", "-p", "no:randomly", "tests/test_layers.py"],
     "revisions": [sys.executable, "-m", "deploy", "lint-migrations"],
     "docs": own("docs"),
@@ -165,9 +167,10 @@ def nginx(root: Path = ROOT) -> Say:
         yield from said([found, "-t", "-q", "-e", "stderr", "-p", made, "-c", "shared.conf"])
         for name in ("compose.conf", "production.conf"):
             yield from said(program("gixy", str(folder / name)))
-        yield from servers_of_ones_own(found, folder)
+        yield from servers_of_ones_own(found, folder)  # target: vps
 
 
+# target: vps
 def servers_of_ones_own(nginx: str, folder: Path) -> Say:
     """The same of each kind of server that deploy/vps writes nginx's settings for."""
     version = edge.version(subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr)
@@ -181,6 +184,7 @@ def servers_of_ones_own(nginx: str, folder: Path) -> Say:
         yield from said(program("gixy", str(kept / "nginx.conf")))
 
 
+# end of target: vps
 def said(command: Sequence[str]) -> Say:
     """What a command said, if it failed."""
     ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -18,7 +18,9 @@ MAY_IMPORT_APP = ("__main__", "demo", "scheduler", "wsgi", "worker")
 LATE = {
     ("deploy/cli.py", "deploy"): "Alembic: 0.3 s, for one verb",
     ("deploy/readiness/repository.py", "deploy"): "Alembic: 0.3 s, for one item",
+    # target: vps
     ("deploy/vps/cli.py", "deploy"): "pyinfra, with gevent and paramiko: 0.5 s, for one verb",
+    # end of target: vps
     ("gunicorn.conf.py", "prometheus_client"): "is fixed at import to the folder that is set here",
     ("service/app.py", "flask_cors"): "optional; 60 µs a request",
     ("service/mail.py", "email"): "with smtplib 30 ms, that only a worker needs to pay",

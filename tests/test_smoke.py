@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from service.db import session
-from service.outbox import Job
+from service.outbox import Job, enqueue
+from service.users.jobs import welcome
 from tests.people import Person
 from tests.working import work
 
@@ -41,10 +42,12 @@ def test_a_job_is_followed_and_forgotten(app: Flask, client: FlaskClient) -> Non
 
 
 def test_other_jobs_are_nobody_s_business(app: Flask, alice: Person) -> None:
-    export = alice.post("/api/posts/exports").json["id"]
-    for id in (export, uuid4()):
+    with app.app_context():
+        other = enqueue(session, welcome, alice.id)
+        session.commit()
+    for id in (other, uuid4()):
         assert app.test_client().get(f"/smoke/{id}").status_code == 404
-    assert app.test_client().delete(f"/smoke/{export}").status_code == 204
+    assert app.test_client().delete(f"/smoke/{other}").status_code == 204
     assert jobs(app) == 1
 
 

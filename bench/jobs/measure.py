@@ -8,18 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import redis
 from rq import Queue
 
-from bench.cells import CELLS, requests
-from bench.client import load
 from bench.jobs.noop import COUNTER, noop, ours
 from bench.measure import say
 from bench.report import Row, interval
-from bench.server import running
-from bench.variants import OURS, PROCESSES, ROOT, Variant
+from bench.variants import OURS, PROCESSES, ROOT
 from bench.world import World
 from service.app import create_app
 from service.db import session
@@ -31,14 +28,6 @@ LIMIT = 120.0  # seconds that a round may take
 
 OVER_RQ = 5.0  # times as fast as RQ's default worker, at least
 OVER_CELERY = 0.8
-ENQUEUE = 0.3  # of the insert that it goes with, at most
-
-WEB = Variant(
-    "web",
-    (*(sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}"), "bench.jobs.web:app"),
-    "bench.jobs.web:app",
-    signed_in=True,
-)
 
 
 @dataclass(frozen=True)
@@ -155,31 +144,3 @@ def compared(
             limit,
         ),
     ]
-
-
-def enqueuing(world: World, rounds: int, count: int) -> list[Row]:
-    """µs of CPU of web that an enqueue adds to the insert of a post."""
-    cell = next(cell for cell in CELLS if cell.name == "insert")
-    sent = requests(cell, world.seed, signed_in=True)
-    of = {
-        path: [each.replace(b"/api/posts", path) for each in sent]
-        for path in (b"/api/bare", b"/api/with-job")
-    }
-    values: dict[bytes, list[float]] = {path: [] for path in of}
-    with running(WEB, world.urls, world.folder) as server:
-        for each in of.values():
-            load(server.port, each, 300, cell.status)
-        server.settle()
-        for round_ in range(rounds):
-            for path in sorted(of, reverse=bool(round_ % 2)):
-                load(server.port, of[path], count // 10, cell.status)
-                before = server.cpu()
-                done = load(server.port, of[path], count, cell.status).completed
-                values[path].append((server.cpu() - before) / done * 1e6)
-        client = redis.Redis.from_url(world.urls.redis)
-        client.delete("rq:queue:default")
-    bare, with_job = values.values()
-    added = [a - b for a, b in zip(with_job, bare, strict=True)]
-    say(f"enqueue: {statistics.median(added):.0f} µs on {statistics.median(bare):.0f} µs")
-    rows = compared("an enqueue", "insert", bare, added, ENQUEUE)
-    return [replace(row, cell="enqueue") for row in rows]

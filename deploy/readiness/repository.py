@@ -49,12 +49,12 @@ def security_contact(subject: Subject) -> Answer:
 def sample_removed(subject: Subject) -> Answer:
     """The sample is gone: it is no part of your product."""
     if (subject.root / SAMPLE).is_dir():
-        return failed(f"{SAMPLE} is there", "remove it: README, Your own product")
+        return failed(f"{SAMPLE} is there", "make remove-sample")
     return passed(f"there is no {SAMPLE}")
 
 
 def name_changed(subject: Subject) -> Answer:
     """The product has a name of its own."""
     if subject.name == TEMPLATE:
-        return failed(f"pyproject.toml: it is called {TEMPLATE}", "README, Your own product")
+        return failed(f"pyproject.toml: it is called {TEMPLATE}", "make rename NAME=…")
     return passed(subject.name)

@@ -1,5 +1,6 @@
 """Jobs that leave a record in PostgreSQL, and the same ones as a naive project writes them."""
 
+import io
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from sqlalchemy import text
 
 from service.db import session
 from service.queue import job
+from service.storage import files
 
 TABLE = "CREATE TABLE IF NOT EXISTS records (kind text, key text, at timestamptz DEFAULT now())"
 RECORD = "INSERT INTO records (kind, key) VALUES ('{kind}', {key})"
@@ -21,6 +23,12 @@ def record(key: str, seconds: float = SECONDS) -> None:
     time.sleep(seconds / 2)
     session.execute(text(RECORD.format(kind="ours", key=":key")), {"key": key})
     time.sleep(seconds / 2)
+
+
+@job(queue="low", attempts=5, backoff=30)
+def store(key: str) -> None:
+    """Needs S3."""
+    files().put(f"records/{key}", io.BytesIO(key.encode()), "text/plain")
 
 
 @job(backoff=0.3, timeout=20)

@@ -12,7 +12,7 @@ import pytest
 from service.devservers import Postgres, Redis
 from service.health import FRESH
 from tests.chaos.load import Load, Record, failed, figures
-from tests.chaos.traffic import Traffic, assert_right_or_503
+from tests.chaos.traffic import TABLE, Traffic, a_read, assert_right_or_503, send_to
 from tests.serving import Answer, Served, own_database
 from tests.waiting import until
 
@@ -49,7 +49,7 @@ def traffic(served: Served) -> Traffic:
 def is_well(served: Served, traffic: Traffic) -> bool:
     """Whether every process is over the outage of the test before: for a second after one that
     lasted, only one of its threads tries to connect."""
-    with Load(served.port, traffic.list_posts) as load:
+    with Load(served.port, traffic.index) as load:
         load.wait_for_more(100)
     return failed(load.outcomes) == []
 
@@ -63,7 +63,7 @@ def test_no_read_fails_while_the_database_restarts_and_each_write_is_right_or_50
     database_url: str,
     record_property: Record,
 ) -> None:
-    makers = [traffic.list_posts, traffic.show_post, traffic.list_posts, traffic.write_post]
+    makers = [traffic.index, traffic.show, traffic.index, traffic.create]
     until(lambda: is_well(served, traffic))
     with Load(served.port, *makers) as load:
         load.wait_for_more()
@@ -88,7 +88,7 @@ def test_reads_fail_when_connecting_is_not_tried_again(
     """The control."""
     with (
         Served(database_url, redis_server.url, DATABASE_CONNECT_RETRIES="0") as naive,
-        Load(naive.port, traffic.list_posts, traffic.show_post) as load,
+        Load(naive.port, traffic.index, traffic.show) as load,
     ):
         load.wait_for_more()
         misfortune(server)
@@ -101,9 +101,9 @@ def test_without_a_database_requests_are_503_and_it_comes_back_by_itself(
 ) -> None:
     server.stop()
     try:
-        with Load(served.port, traffic.list_posts) as first:
+        with Load(served.port, traffic.index) as first:
             first.wait_for_more(32)
-        with Load(served.port, traffic.list_posts) as load:
+        with Load(served.port, traffic.index) as load:
             load.wait_for_more()
             assert_health_tells(served)
         figures(record_property, "without a database", load.outcomes)
@@ -112,7 +112,7 @@ def test_without_a_database_requests_are_503_and_it_comes_back_by_itself(
         assert max(outcome.seconds for outcome in load.outcomes) < 2
     finally:
         server.start()
-    assert_well_within(5, served)
+    assert_well_within(5, served, traffic)
 
 
 def assert_health_tells(served: Served) -> None:
@@ -134,12 +134,12 @@ def timed(served: Served, path: str) -> tuple[Answer, float]:
     return answer, time.monotonic() - start
 
 
-def assert_well_within(seconds: float, served: Served) -> None:
+def assert_well_within(seconds: float, served: Served, traffic: Traffic) -> None:
     """Every process answers again: ten good answers in a row."""
     deadline, good = time.monotonic() + seconds, 0
     while good < 10:
         assert time.monotonic() < deadline
-        good = good + 1 if served.request("GET", "/api/posts").status == 200 else 0
+        good = good + 1 if send_to(served, traffic.index()).status == 200 else 0
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_while_the_database_hangs_health_answers_and_requests_end(
     server: Postgres, impatient: Served, traffic: Traffic, record_property: Record
 ) -> None:
     """More clients than threads: every thread that serves requests waits for the database."""
-    with Load(impatient.port, traffic.list_posts, traffic.show_post) as load:
+    with Load(impatient.port, traffic.index, traffic.show) as load:
         load.wait_for_more()
         with frozen(server):
             assert_health_tells(impatient)
@@ -177,13 +177,14 @@ def test_while_the_database_hangs_health_answers_and_requests_end(
         hung = load.outcomes[before:]
     figures(record_property, "while it hangs", hung)
     assert {outcome.status for outcome in hung[-50:]} == {503}
-    assert_well_within(5, impatient)
+    assert_well_within(5, impatient, traffic)
 
 
 def test_a_statement_over_its_time_out_is_503(database_url: str, impatient: Served) -> None:
+    ask = a_read(impatient)
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
-        answer = impatient.request("GET", "/api/posts")
+        other.execute(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
+        answer = send_to(impatient, ask)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert impatient.request("GET", "/api/posts").status == 200
+    assert send_to(impatient, ask).status == 200

@@ -45,7 +45,7 @@ class Site:
             until(self._answers)
             yield self
 
-    def ask(self, path: str = "/api/posts", method: str = "GET") -> tuple[int, str]:
+    def ask(self, path: str = "/api/users/me", method: str = "GET") -> tuple[int, str]:
         """The status, and who answered: a server's name, or the type of what nginx said itself."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
             connection.request(method, path)

@@ -127,9 +127,9 @@ def test_no_post_meets_a_connection_that_web_has_just_closed(
 
 def send_all(clients: list[http.client.HTTPConnection], traffic: Traffic) -> None:
     for client in clients:
-        post = traffic.write_post()
-        headers = {"Content-Type": "application/json", **post.headers}
-        client.request(post.method, post.path, json.dumps(post.body), headers)
+        ask = traffic.create()
+        headers = {"Content-Type": "application/json", **ask.headers}
+        client.request(ask.method, ask.path, json.dumps(ask.body), headers)
 
 
 def statuses(clients: list[http.client.HTTPConnection]) -> list[int]:

@@ -132,7 +132,7 @@ def test_a_connection_sets_nothing_that_others_would_get(pgbouncer: str, server:
 
 def mixed_load(served: Served) -> Load:
     traffic = Traffic(served)
-    makers = [traffic.list_posts, traffic.show_post, traffic.write_post, traffic.edit_post]
+    makers = [traffic.index, traffic.show, traffic.create, traffic.update]
     with Load(served.port, *makers) as load:
         load.wait_for_more(1000)
     return load

@@ -21,12 +21,11 @@ from service.devservers import Postgres, Redis
 from service.launcher import spawn
 from service.settings import ROOT
 from tests.chaos.load import Ask, Load, Outcome, Record, failed, figures, send
+from tests.chaos.traffic import TABLE, a_read, send_to
 from tests.serving import Served, own_database
 from tests.waiting import until
 
-LIST = Ask("GET", "/api/posts")
 READY = Ask("GET", "/health/ready")
-ONCE = Ask("GET", "/api/posts", keep_alive=False)
 
 
 class Activated(Served):
@@ -79,11 +78,17 @@ def workers(served: Served) -> set[int]:
 
 @contextmanager
 def locked(database_url: str) -> Iterator[Callable[[], None]]:
-    """Requests for posts wait until this ends; gives what waits until one does."""
-    query = "SELECT count(*) FROM pg_locks WHERE relation = 'posts'::regclass AND NOT granted"
+    """Requests for a list wait until this ends; gives what waits until one does."""
+    query = f"SELECT count(*) FROM pg_locks WHERE relation = '{TABLE}'::regclass AND NOT granted"
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
+        other.execute(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
         yield lambda: until(lambda: other.execute(query).fetchall() != [(0,)])
+
+
+def load_on(served: Served) -> Load:
+    """Clients of whom half keep their connections."""
+    ask = a_read(served)
+    return Load(served.port, lambda: ask, lambda: ask._replace(keep_alive=False))
 
 
 def kept_alive(served: Served) -> http.client.HTTPConnection:
@@ -109,7 +114,7 @@ class Pending:
 
 
 def test_no_request_fails_in_three_reloads(start: Start, record_property: Record) -> None:
-    with start() as served, Load(served.port, lambda: LIST, lambda: ONCE) as load:
+    with start() as served, load_on(served) as load:
         load.wait_for_more()
         for _ in range(3):
             old = workers(served)
@@ -128,7 +133,7 @@ def test_no_request_fails_when_a_new_master_takes_over_the_socket(
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, ExitStack() as stack:
         masters = [Activated(listener, database_url, redis_server.url) for _ in range(3)]
         stack.enter_context(masters[0])
-        with Load(masters[0].port, lambda: LIST, lambda: ONCE) as load:
+        with load_on(masters[0]) as load:
             for old, new in pairwise(masters):
                 load.wait_for_more()
                 stack.enter_context(new)
@@ -142,7 +147,7 @@ def test_no_request_fails_when_a_new_master_takes_over_the_socket(
 def test_a_stop_and_a_start_lose_requests(start: Start, record_property: Record) -> None:
     """The control."""
     served = start()
-    with served, Load(served.port, lambda: LIST, lambda: ONCE) as load:
+    with served, load_on(served) as load:
         load.wait_for_more()
         assert served.stop() == 0
         served.start()
@@ -155,8 +160,9 @@ def test_sigterm_lets_requests_finish_and_says_that_it_drains(
 ) -> None:
     with start() as served, closing(kept_alive(served)) as watcher:
         assert send(watcher, READY).status == 200
+        ask = a_read(served)
         with locked(database_url) as wait_for_waiting:
-            slow = Pending(served, LIST)
+            slow = Pending(served, ask)
             wait_for_waiting()
             served.process.send_signal(signal.SIGTERM)
             until(lambda: send(watcher, READY).status == 503)
@@ -165,13 +171,15 @@ def test_sigterm_lets_requests_finish_and_says_that_it_drains(
 
 
 def test_a_request_over_the_grace_is_cut(start: Start, database_url: str) -> None:
-    with start(SHUTDOWN_GRACE="1s") as served, locked(database_url) as wait_for_waiting:
-        slow = Pending(served, LIST)
-        wait_for_waiting()
-        began = time.monotonic()
-        assert served.stop() == 0
-        assert time.monotonic() - began < 5
-        assert slow.outcome() == (0, "RemoteDisconnected")
+    with start(SHUTDOWN_GRACE="1s") as served:
+        ask = a_read(served)
+        with locked(database_url) as wait_for_waiting:
+            slow = Pending(served, ask)
+            wait_for_waiting()
+            began = time.monotonic()
+            assert served.stop() == 0
+            assert time.monotonic() - began < 5
+            assert slow.outcome() == (0, "RemoteDisconnected")
 
 
 def test_a_killed_worker_is_replaced(start: Start) -> None:
@@ -190,7 +198,7 @@ def test_a_clean_stop_leaves_no_file_in_memory(start: Start) -> None:
         old = workers(served)
         served.process.send_signal(signal.SIGHUP)
         until(lambda: len(workers(served)) == 2 and not workers(served) & old)
-        served.request("GET", "/api/posts")
+        send_to(served, a_read(served))
         folders |= {Path(path).parent for path in open_files(served)}
         assert served.stop() == 0
     assert [folder for folder in folders if folder.exists()] == []

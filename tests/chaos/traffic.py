@@ -1,19 +1,33 @@
-"""What the clients ask for: lists, posts by id, and new posts that can be counted afterwards."""
+"""What the clients ask the sample for: a list, posts by id, and new ones that can be counted.
 
-from typing import Any
+All that the suites under load know of a feature is here. `make remove-sample` puts
+starter/without_sample/traffic.py in its place, which asks for accounts; your own feature will do.
+"""
+
+from typing import Any, Protocol
 from uuid import uuid4
 
 import psycopg
 
 from tests.chaos.load import Ask, Outcome
 from tests.people import PASSWORD
-from tests.serving import Served
+from tests.serving import Answer
+
+TABLE = "posts"  # who locks it holds up each request for a list
+
+
+class Asked(Protocol):
+    """Whom a request can be sent to: a child of the tests, a stack of containers, a server."""
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: Any = None, /
+    ) -> Answer: ...
 
 
 class Traffic:
     """A user with a few posts, and the requests about them."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Asked) -> None:
         account = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
         assert served.request("POST", "/api/users", account).status == 201
         token = served.request("POST", "/api/auth/login", account).json()["access_token"]
@@ -23,22 +37,31 @@ class Traffic:
             for _ in range(3)
         ]
 
-    def list_posts(self) -> Ask:
+    def index(self) -> Ask:
         return Ask("GET", "/api/posts")
 
-    def show_post(self) -> Ask:
+    def show(self) -> Ask:
         return Ask("GET", f"/api/posts/{self.ids[0]}", keep_alive=False)
 
-    def write_post(self) -> Ask:
+    def create(self) -> Ask:
         return Ask("POST", "/api/posts", self._post(), self._signed_in)
 
-    def edit_post(self) -> Ask:
+    def update(self) -> Ask:
         body = {"body": "Edited."}
         return Ask("PATCH", f"/api/posts/{self.ids[0]}", body, self._signed_in)
 
     @staticmethod
     def _post() -> dict[str, Any]:
         return {"title": uuid4().hex, "body": "Unique by its title."}
+
+
+def a_read(served: Asked) -> Ask:
+    """One that reads the database, and is answered 200."""
+    return Ask("GET", "/api/posts?limit=1")
+
+
+def send_to(served: Asked, ask: Ask) -> Answer:
+    return served.request(ask.method, ask.path, ask.body, ask.headers)
 
 
 def assert_right_or_503(writes: list[Outcome], database_url: str) -> None:

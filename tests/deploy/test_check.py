@@ -23,17 +23,17 @@ from deploy.targets import TARGETS
 from service.settings import ROOT, Settings, environment
 from tests.deploy.broken import Broken
 
-FOLDERS = ("deploy", ".do")
+FOLDERS = ("deploy", ".do", ".railway")
 FILES = (
     "Procfile",
     "app.json",
     ".python-version",
-    ".railway/railway.py",
     "render.yaml",
     "fly.toml",
     "Dockerfile",
     "requirements.txt",
 )
+ANY = next(iter(TARGETS))
 SCHEMAS = schemas_folder(None)
 
 
@@ -41,13 +41,15 @@ def of(target: str) -> ModuleType:
     return import_module(f"tests.deploy.broken.{target}")
 
 
-def copied(folder: Path) -> Path:
-    """A copy of all manifests."""
+def copied(folder: Path, ignored: str = "*.py*") -> Path:
+    """A copy of all manifests that there are."""
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.py*"))
+        if (ROOT / name).exists():
+            ignore = shutil.ignore_patterns(ignored if name == "deploy" else "__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for name in FILES:
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, folder / name)
     return folder
 
 
@@ -161,17 +163,25 @@ def test_each_rule_was_seen_to_find_something(target: str) -> None:
 @pytest.mark.parametrize(
     ("target", "name", "text", "said"),
     [
+        # target: heroku
         ("heroku", "Procfile", "", "Procfile:1: is empty"),
         ("heroku", "Procfile", "web python", "Procfile:1: is no `process: command`"),
         ("heroku", "Procfile", "web: a\nweb: b", "Procfile:2: web is there twice"),
         ("heroku", "app.json", '{"env": {},\n "env": {}}', "app.json:2: env is there twice"),
         ("heroku", "app.json", "{\n", "app.json:2: does not parse"),
         ("heroku", "app.json", '{"name": "a",}', "app.json:1: does not parse: "),
+        # end of target: heroku
+        # target: render
         ("render", "render.yaml", "projects:\n  - [", "render.yaml:2: does not parse"),
         ("render", "render.yaml", "just text", "render.yaml:1: does not hold a mapping"),
+        # end of target: render
+        # target: fly
         ("fly", "fly.toml", "app = 1\nx =\n", "fly.toml:2: does not parse"),
         ("fly", "fly.toml", None, "fly.toml is not there"),
+        # end of target: fly
+        # target: railway
         ("railway", ".railway/railway.py", "main = (\n", ".railway/railway.py:1: does not parse"),
+        # end of target: railway
     ],
 )
 def test_what_cannot_be_read_is_one_clear_finding(
@@ -187,10 +197,12 @@ def test_what_cannot_be_read_is_one_clear_finding(
 
 
 def test_without_schemas_the_table_says_skipped(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(ROOT, ["fly"], None, as_json=False) == 0
+    assert run(ROOT, [ANY], None, as_json=False) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[-1] == "skipped"
 
 
+# target: fly
+# target: heroku
 def test_a_schema_that_the_folder_does_not_have_is_skipped_and_the_rest_is_looked_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,6 +212,7 @@ def test_a_schema_that_the_folder_does_not_have_is_skipped_and_the_rest_is_looke
     assert [line.split()[-1] for line in lines[1:3]] == ["skipped", "ok"]
 
 
+# end of target: heroku
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"[]", b"7"])
 def test_a_schema_that_is_none_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: bytes
@@ -210,6 +223,8 @@ def test_a_schema_that_is_none_is_named(
     assert f"failed: {path} is no " in capsys.readouterr().err
 
 
+# end of target: fly
+# target: elasticbeanstalk
 def test_a_list_of_options_that_is_none_is_named(tmp_path: Path) -> None:
     path = tmp_path / "aws-elastic-beanstalk-options.json"
     path.write_text("{}")
@@ -217,12 +232,13 @@ def test_a_list_of_options_that_is_none_is_named(tmp_path: Path) -> None:
         check(ROOT, "elasticbeanstalk", tmp_path)
 
 
+# end of target: elasticbeanstalk
 @pytest.mark.parametrize(
     ("words", "module", "function"),
     [
         (["check"], "check", "run"),
-        (["env", "fly"], "env", "run"),
-        (["bundle"], "elasticbeanstalk.bundle", "make"),
+        (["env", ANY], "env", "run"),
+        (["bundle"], "elasticbeanstalk.bundle", "make"),  # target: elasticbeanstalk
         (["smoke", "https://example.com"], "smoke", "main"),
     ],
 )
@@ -241,6 +257,7 @@ def test_who_is_stopped_says_nothing_of_what_serves(
     assert capsys.readouterr().err == ""
 
 
+# target: heroku
 @pytest.mark.parametrize(("today", "code"), [("2027-04-29", 0), ("2027-04-30", 1)])
 def test_a_form_is_a_warning_until_it_is_read_no_more(
     root: Path,
@@ -265,6 +282,8 @@ def test_a_form_is_a_warning_until_it_is_read_no_more(
     assert ("warning" in out.splitlines()[1]) == (code == 0)
 
 
+# end of target: heroku
+# target: render
 def test_a_form_without_a_date_is_a_warning(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (root / "render.yaml").read_text()
     (root / "render.yaml").write_text(text.replace("type: keyvalue\n", "type: redis\n", 1))
@@ -274,11 +293,12 @@ def test_a_form_without_a_date_is_a_warning(root: Path, capsys: pytest.CaptureFi
     assert "warning: render, deprecated: the type redis" in capsys.readouterr().out
 
 
+# end of target: render
 def test_all_of_it_as_a_table_and_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "heroku"]) == 0
+    assert main(["check", ANY]) == 0
     head, line, *_ = capsys.readouterr().out.splitlines()
     assert head.split()[:2] == ["variables", "processes"]
-    assert line.split()[:2] == ["heroku", "ok"]
+    assert line.split()[:2] == [ANY, "ok"]
     assert main(["check", "--json"]) == 0
     assert json.loads(capsys.readouterr().out).keys() == TARGETS.keys()
     assert main(["check", "--schemas", "/no/such/folder"]) == 1
@@ -295,11 +315,8 @@ YOURS = """    stripe_api_key: StrongSecret = Field(description="Stripe's.")
 
 def test_required_settings_of_yours_are_missed_until_they_are_given(tmp_path: Path) -> None:
     """In a copy of the code, as somebody adds them; then with both in one of the manifests."""
-    for name in ("service", *FOLDERS):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    for name in FILES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "service", tmp_path / "service")
+    copied(tmp_path, ignored="__pycache__")
     path = tmp_path / "service" / "settings.py"
     head, seam, rest = path.read_text().partition("# --- Yours ---")
     line, _, rest = rest.partition("\n")
@@ -312,6 +329,7 @@ def test_required_settings_of_yours_are_missed_until_they_are_given(tmp_path: Pa
         told = "".join(each["what"] for each in table["variables"])
         assert "STRIPE_API_KEY" in told, target
         assert "STRIPE_LIMIT" in told, target
+    # target: render
     path = tmp_path / "render.yaml"
     line = "      - { key: JWT_SECRET, generateValue: true }\n"
     more = (
@@ -321,6 +339,7 @@ def test_required_settings_of_yours_are_missed_until_they_are_given(tmp_path: Pa
     command.append("render")
     ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert json.loads(ended.stdout)["render"]["variables"] == []
+    # end of target: render
 
 
 @pytest.fixture
@@ -363,6 +382,7 @@ def test_gunicorn_with_our_settings_is_web(options: str) -> None:
     assert commands.wrong_command(f"gunicorn {options}service.wsgi:app", "web") is None
 
 
+# target: heroku
 def test_the_dockerfile_is_that_of_the_tree_under_check(root: Path) -> None:
     for text in ("FROM scratch\n", "ARG PYTHON_IMAGE=python:3.99-slim\n"):
         (root / "Dockerfile").write_text(text)
@@ -370,6 +390,7 @@ def test_the_dockerfile_is_that_of_the_tree_under_check(root: Path) -> None:
         assert finding.place.file == ".python-version"
 
 
+# end of target: heroku
 def test_a_setting_that_asks_for_one_that_is_not_given_ends_the_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

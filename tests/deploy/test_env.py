@@ -21,6 +21,13 @@ for word in "$@"; do
 done
 [ -t 0 ] || sed 's/^/given /' >>"$RECORD"
 """
+# Those whose manifests refer to what is set by a name of ours.
+NAMED = (
+    "cloudrun",  # target: cloudrun
+    "ecs",  # target: ecs
+    "elasticbeanstalk",  # target: elasticbeanstalk
+    "kubernetes",  # target: kubernetes
+)
 SECRET = re.compile(r"[0-9a-f]{64}")
 
 
@@ -84,7 +91,7 @@ def is_text(path: Path) -> bool:
     return path.is_file() and path.suffix != ".pyc"
 
 
-@pytest.mark.parametrize("target", ["cloudrun", "ecs", "elasticbeanstalk", "kubernetes"])
+@pytest.mark.parametrize("target", NAMED)
 def test_the_names_are_those_that_the_manifest_refers_to(
     target: str, record: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +105,7 @@ def test_the_names_are_those_that_the_manifest_refers_to(
         assert all(name in text for name in named), named
 
 
+# target: railway
 def test_json_is_json(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "railway", "--print"]) == 0
     told = run(commands(capsys.readouterr().out), record)
@@ -105,6 +113,8 @@ def test_json_is_json(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(given)["sharedVariables"].keys() == {"JWT_SECRET", "SMOKE_TOKEN"}
 
 
+# end of target: railway
+# target: heroku
 @pytest.mark.parametrize("written_out", [False, True])
 def test_a_value_with_spaces_and_quotes_reaches_heroku_whole(
     written_out: bool, record: Path
@@ -124,6 +134,7 @@ def test_what_heroku_prints_of_the_values_is_not_seen() -> None:
         assert line.endswith(" >/dev/null")
 
 
+# end of target: heroku
 def test_a_file_for_this_machine_is_one_that_the_service_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,20 +152,21 @@ def test_a_file_for_this_machine_is_one_that_the_service_reads(
 def test_a_file_that_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And its commands are printed once more."""
     file = tmp_path / "values"
-    assert main(["env", "fly", "--file", str(file)]) == 0
+    assert main(["env", "docker", "--file", str(file)]) == 0
     before, told = file.read_text(), commands(capsys.readouterr().out)
-    assert main(["env", "fly", "--file", str(file)]) == 0
+    assert main(["env", "docker", "--file", str(file)]) == 0
     out = capsys.readouterr().out
     assert "is there already: its values are kept" in out
     assert (file.read_text(), commands(out)) == (before, told)
     file.write_text("JWT_SECRET=in-use")
-    assert main(["env", "fly", "--file", str(file)]) == 1
-    assert "without DATABASE_URL, REDIS_URL, SMOKE_TOKEN" in capsys.readouterr().err
+    assert main(["env", "docker", "--file", str(file)]) == 1
+    assert "without APP_ENV, DATABASE_URL, REDIS_URL, SMOKE_TOKEN" in capsys.readouterr().err
     assert file.read_text() == "JWT_SECRET=in-use"
-    assert main(["env", "fly", "--file", "/no/such/folder/values"]) == 1
+    assert main(["env", "docker", "--file", "/no/such/folder/values"]) == 1
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
 
 
+# target: render
 def test_where_nothing_is_set_by_hand_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env", "render"]) == 0
     assert "render: nothing is set by hand" in capsys.readouterr().out
@@ -175,5 +187,6 @@ def test_what_render_asks_for_is_printed_for_its_dashboard(
     assert file.read_text() == f"JWT_SECRET={printed.stdout}\n"
 
 
+# end of target: render
 def test_every_target_is_spelt() -> None:
     assert set(TARGETS) <= set(env.SPELT)

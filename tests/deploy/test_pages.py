@@ -14,7 +14,7 @@ from deploy.pipeline.plan import Release, typed
 from deploy.pipeline.plans import PLANS
 from deploy.targets import TARGETS
 from service.settings import ROOT, environment
-from tests.deploy.platforms.builds import tracked
+from tests.tracked import tracked
 
 # What must not be called from a test: clouds, their clients, and what installs or builds.
 STAND_INS = (
@@ -34,6 +34,11 @@ echo "$0 $*" >>"$CALLED"
 [ -t 0 ] || cat >/dev/null
 case "$*" in *describe-tasks*) echo 0 ;; *register-task* | *describe-services*) echo arn ;; esac
 """
+PAGES = (
+    *TARGETS,
+    "docker",
+    "vps",  # target: vps
+)
 HEADINGS = (
     "First deploy",
     "What was checked, and how",
@@ -112,7 +117,7 @@ def test_the_page_has_what_one_looks_for(target: str) -> None:
         assert word in text.lower(), word
 
 
-@pytest.mark.parametrize("target", [*TARGETS, "vps"])
+@pytest.mark.parametrize("target", PAGES)
 def test_our_own_commands_on_the_page_are_commands(target: str) -> None:
     text = (ROOT / "deploy" / target / "README.md").read_text()
     for words in re.findall(r"python -m deploy ([a-z][^`\n|<>]*)", text):

@@ -396,6 +396,8 @@ CASES = [
     Case(live.demo_accounts, "fly", "pass", "there is no service/users/demo.py"),
     Case(live.demo_accounts, "fly", "by hand", "nothing was asked", {live.DEMO: DEMO}),
 ]
+# Of targets that are here: one may have left.
+HERE = [case for case in CASES if case.target in READERS]
 # These ask the service itself: test_readiness_live.py has the rest.
 BY_NAME = {(case.item, case.verdict) for case in CASES}
 ASKED = {live.version, live.demo_accounts, variables.metrics_token}
@@ -414,7 +416,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(c, id=f"{c.item.__name__}-{c.target}-{c.verdict}") for c in CASES]
+    "case", [pytest.param(c, id=f"{c.item.__name__}-{c.target}-{c.verdict}") for c in HERE]
 )
 def test_an_item_passes_or_says_what_is_wrong_and_what_to_do(case: Case, shared: Path) -> None:
     with edited(shared, case.edits):

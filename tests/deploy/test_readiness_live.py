@@ -52,7 +52,7 @@ def careless(postgres: Postgres, redis_server: Redis) -> Iterator[Served]:
 
 def verdict(item: readiness.Item, served: Served) -> tuple[Verdict, str]:
     asked = smoke.Service("http", "127.0.0.1", served.port, timeout=0.5)
-    answer = item(Subject(ROOT, "fly", service=asked))
+    answer = item(Subject(ROOT, "docker", service=asked))
     return answer.verdict, answer.evidence
 
 
@@ -72,7 +72,7 @@ def test_the_command_asks_the_service_and_says_what_fails(
     production: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMOKE_TOKEN", TOKEN)
-    words = ["readiness", "--target", "fly", "--url", production.url, "--timeout", "1"]
+    words = ["readiness", "--target", "docker", "--url", production.url, "--timeout", "1"]
     assert main(words) == 1
     out = capsys.readouterr().out
     assert "  FAIL     https                it is asked by http\n" in out
@@ -81,7 +81,7 @@ def test_the_command_asks_the_service_and_says_what_fails(
 
 
 def test_as_json_it_is_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["readiness", "--target", "render", "--json"])
+    code = main(["readiness", "--target", "docker", "--json"])
     rows = json.loads(capsys.readouterr().out)
     assert code == int(any(row["verdict"] == "fail" for row in rows))
     assert len(rows) == sum(map(len, readiness.ITEMS.values()))
@@ -91,7 +91,7 @@ def test_as_json_it_is_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_service_that_does_not_answer_fails(capsys: pytest.CaptureFixture[str]) -> None:
     asked = smoke.Service("http", "127.0.0.1", 9, timeout=0.1)
-    answer = live.answers(Subject(ROOT, "fly", service=asked))
+    answer = live.answers(Subject(ROOT, "docker", service=asked))
     assert (answer.verdict, "is not answered" in answer.evidence) == ("fail", True)
 
 
@@ -101,8 +101,8 @@ def test_a_service_that_does_not_answer_fails(capsys: pytest.CaptureFixture[str]
         (["--target", "docker", "--stage", "staging"], 1, "docker has no staging"),
         (["--target", "nowhere"], 2, "invalid choice: 'nowhere'"),
         ([], 2, "--target"),
-        (["--target", "fly", "--url", "api.example.com"], 2, "is no http:// or https:// URL"),
-        (["--target", "fly", "--schemas", "/nowhere"], 1, "the folder of schemas /nowhere"),
+        (["--target", "docker", "--url", "api.example.com"], 2, "is no http:// or https:// URL"),
+        (["--target", "docker", "--schemas", "/nowhere"], 1, "the folder of schemas /nowhere"),
     ],
 )
 def test_bad_words_get_one_line(

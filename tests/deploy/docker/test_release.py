@@ -47,7 +47,7 @@ def sign_up() -> Ask:
 @contextmanager
 def load_on(host: Host, scenario: str, record: Record) -> Iterator[Load]:
     traffic = Traffic(host)
-    makers = (traffic.list_posts, traffic.write_post, traffic.show_post, sign_up)
+    makers = (traffic.index, traffic.create, traffic.show, sign_up)
     start = time.monotonic()
     with Load(host.port, *makers, tls=host.tls, pause=PAUSE) as load:
         load.wait_for_more(100)
@@ -444,12 +444,12 @@ def test_an_image_that_is_not_there_changes_nothing(released: Host) -> None:
 
 def test_plain_http_is_sent_to_tls_and_tls_is_modern(released: Host) -> None:
     plain = Site(int(released.environment["HTTP_PORT"]))
-    answer = plain.request("GET", "/api/posts?limit=1")
+    answer = plain.request("GET", "/api/users/me?x=1")
     assert (answer.status, answer.headers["Location"]) == (
         308,
-        "https://127.0.0.1/api/posts?limit=1",
+        "https://127.0.0.1/api/users/me?x=1",
     )
-    answer = released.request("GET", "/api/posts")
+    answer = released.request("GET", "/api/users/me")
     assert answer.headers.get_all("Strict-Transport-Security") == [
         "max-age=31536000; includeSubDomains"
     ]

@@ -46,6 +46,7 @@ LEAST = (
 BEHAVIOURS = {
     each.target: each
     for each in (
+        # target: heroku
         Behaviour(
             "heroku",
             "gap",
@@ -70,6 +71,8 @@ BEHAVIOURS = {
             redirects=False,
             not_confirmed="how long the gap is: that of the start here",
         ),
+        # end of target: heroku
+        # target: render
         Behaviour(
             "render",
             "swap",
@@ -79,6 +82,8 @@ BEHAVIOURS = {
             forwards="$proxy_add_x_forwarded_for, 172.68.0.9",
             not_confirmed="how many addresses its proxies add",
         ),
+        # end of target: render
+        # target: digitalocean
         Behaviour(
             "digitalocean",
             "swap",
@@ -86,6 +91,8 @@ BEHAVIOURS = {
             sets={"COMMIT_SHA": "{commit}"},
             not_confirmed="how many addresses its proxies add",
         ),
+        # end of target: digitalocean
+        # target: fly
         Behaviour(
             "fly",
             "swap",
@@ -93,6 +100,8 @@ BEHAVIOURS = {
             database="postgres://{}",
             forwards="$proxy_add_x_forwarded_for, 66.241.124.1",
         ),
+        # end of target: fly
+        # target: cloudrun
         Behaviour(
             "cloudrun",
             "swap",
@@ -101,6 +110,8 @@ BEHAVIOURS = {
             database="postgresql://{}",
             not_confirmed="what its front end does to kept connections as a revision is replaced",
         ),
+        # end of target: cloudrun
+        # target: railway
         Behaviour(
             "railway",
             "swap",
@@ -112,6 +123,8 @@ BEHAVIOURS = {
             migrations=3,
             not_confirmed="whether the old web still gets requests after SIGTERM",
         ),
+        # end of target: railway
+        # target: ecs
         Behaviour(
             "ecs",
             "swap",
@@ -120,6 +133,8 @@ BEHAVIOURS = {
             flags=(*LEAST, "--init"),
             not_confirmed="whether Fargate's tmpfs may be written by everybody",
         ),
+        # end of target: ecs
+        # target: kubernetes
         Behaviour(
             "kubernetes",
             "rolling",
@@ -131,5 +146,6 @@ BEHAVIOURS = {
             flags=LEAST,
             not_confirmed="how long an ingress controller takes to notice: 1 s here",
         ),
+        # end of target: kubernetes
     )
 }

@@ -11,10 +11,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from deploy.elasticbeanstalk.bundle import FOLDER as EB
+from deploy.elasticbeanstalk.bundle import FOLDER as EB  # target: elasticbeanstalk
 from service.migrations import known
-from service.settings import ROOT
 from tests.deploy.docker.site import call, docker
+from tests.tracked import tracked
 
 VERSIONS = ("v1", "v2", "v3")
 BUILDPACK = """\
@@ -35,21 +35,6 @@ class Build(NamedTuple):
 
     what: str
     version: str
-
-
-def tracked(folder: Path) -> None:
-    """A copy of what git tracks, with what is changed and not yet committed: no .env, no .venv."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
 
 
 def revision(version: str) -> tuple[str, str] | None:
@@ -103,6 +88,7 @@ def _with_revision(tag: str, base: str, version: str) -> str:
     return tag
 
 
+# target: elasticbeanstalk
 def bundles(folder: Path, stage: str) -> dict[str, Build]:
     """`python -m deploy bundle` of a repository of what git tracks, one commit for each version."""
     repository = folder / "repository"
@@ -129,3 +115,6 @@ def _bundle(repository: Path, stage: str, version: str) -> Build:
 def _git(repository: Path, *words: str) -> str:
     who = ["-c", "user.name=alice", "-c", "user.email=alice@example.com"]
     return call(["git", "-C", str(repository), *who, *words])
+
+
+# end of target: elasticbeanstalk

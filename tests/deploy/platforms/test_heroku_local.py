@@ -14,9 +14,9 @@ import pytest
 from deploy.heroku.manifest import read_manifest
 from service.settings import ROOT, environment
 from tests.deploy.docker.site import Site
-from tests.deploy.platforms.builds import tracked
 from tests.deploy.platforms.lab import Lab
 from tests.ports import free_port
+from tests.tracked import tracked
 from tests.waiting import until
 
 VERSION = "11.10.0"  # of the CLI

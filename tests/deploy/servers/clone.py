@@ -9,7 +9,7 @@ from pathlib import Path
 from service.migrations import known
 from service.settings import environment
 from tests.begun import begun
-from tests.deploy.platforms.builds import tracked
+from tests.tracked import tracked
 
 BROKEN_REVISION = (
     "from alembic import op\nrevision = 'broken'\ndown_revision = {!r}\n"

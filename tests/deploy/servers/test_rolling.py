@@ -74,7 +74,7 @@ def held_up(server: Server, unit: str, commit: str) -> Iterator[None]:
 def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, unit: str) -> None:
     before, third = three.commits(), three.servers[-1]
     version = three.clone.commit("fails on the third")
-    scenario = f"a rolling release: {unit} fails on the third"
+    scenario = f"a rolling release: {unit.rpartition('-')[2]} fails on the third"
     with held_up(third, unit, version), three.load(scenario) as load:
         ended = three.vps("release")
     assert ended.returncode == 1, ended.stdout
@@ -137,7 +137,7 @@ def test_a_process_that_eats_all_memory_is_replaced_and_the_others_serve(three: 
     docker("update", "--memory=900m", "--memory-swap=900m", third.container)
     try:
         with three.load("a process of one of three servers eats all its memory") as load:
-            three.front.sh(f"{ask} http://{third.address}:8080/api/posts", check=False)
+            three.front.sh(f"{ask} http://{third.address}:8080/api/users", check=False)
             until(lambda: three.status()["third"]["health"] == "healthy", seconds=5)
             load.wait_for_more(100)
     finally:
