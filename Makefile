@@ -57,8 +57,8 @@ test-deploy: setup  ## build the image, run the stack, release under load (needs
 	@$(BIN)/python -m pytest $(DEPLOYED_TO) --numprocesses 2 --dist loadscope
 
 # sample
-test-starter: setup  ## the template as it is cloned and made one's own, in copies (15 minutes)
-	@$(BIN)/python -m pytest tests/clones
+test-starter: setup  ## the template as it is cloned and made one's own, in copies (8 minutes)
+	@$(BIN)/python -m pytest tests/clones --numprocesses 2 --dist loadscope
 # end of sample
 
 test-image: setup  ## build the image, boot it, smoke-test it (needs a Docker engine)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from deploy.history import entries
+from deploy.pipeline import audit
 from deploy.readiness.answers import Answer, by_hand, failed, passed
 from deploy.readiness.subject import Subject
 from deploy.vps.table import OLDEST_BACKUP
@@ -39,6 +41,8 @@ def restore(subject: Subject) -> Answer:
 
 def rollback(subject: Subject) -> Answer:
     """The way back was walked once, and there is something to go back to."""
+    if gone_back := _logged(subject):
+        return passed(f"tried at {gone_back[-1]}")
     if subject.target != "vps":
         return by_hand("nobody sees it from here", f"go back once; {subject.looks.rollback}")
     if any(len(one.get("kept", one["history"])) < 2 for one in _with_code(subject)):
@@ -62,6 +66,14 @@ def alerts(subject: Subject) -> Answer:
 def _with_code(subject: Subject) -> list[dict[str, Any]]:
     servers = subject.statuses.values()
     return [one for one in servers if {"web", "worker"}.intersection(one["roles"])]
+
+
+def _logged(subject: Subject) -> list[str]:
+    """When `deploy rollback` did it from this folder, and it went well."""
+    file = subject.root / audit.FILE
+    wanted = {"verb": "rollback", "target": subject.target, "stage": subject.stage, "result": "ok"}
+    lines = entries(file.read_text(errors="replace")) if file.is_file() else []
+    return [line["at"] for line in lines if wanted.items() <= line.items()]
 
 
 def _tried(subject: Subject, verb: str) -> list[str]:

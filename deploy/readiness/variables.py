@@ -14,7 +14,8 @@ def secrets(subject: Subject) -> Answer:
     """Every secret that is required is set, and none is a placeholder."""
     wanted = {*REQUIRED, *(name for name in FRESH if subject.given(name))}
     given = {name: found for name in sorted(wanted) if (found := subject.given(name))}
-    if missing := sorted(wanted - given.keys()):
+    store = subject.given("SECRETS_FROM")
+    if not store and (missing := sorted(wanted - given.keys())):
         where = subject.process("web").place
         return failed(f"{where}: no {', '.join(missing)}", f"python -m deploy env {subject.target}")
     if left := sorted(name for name, each in given.items() if PLACEHOLDER in (each.value or "")):
@@ -25,6 +26,8 @@ def secrets(subject: Subject) -> Answer:
         return passed("it serves in production, where placeholders and short secrets are refused")
     if subject.target == "vps":
         return _set_on_servers(subject, sorted(given))
+    if store:
+        return _stored(store.value or "a store")
     by_whom = [name for name, each in given.items() if each.by_hand]
     if not by_whom:
         return passed(", ".join(f"{name} {_from(each)}" for name, each in given.items()))
@@ -98,11 +101,21 @@ def _placeholders_in_file(subject: Subject) -> Answer | None:
 
 
 def _set_on_servers(subject: Subject, names: list[str]) -> Answer:
-    if missing := [name for name in names if not subject.value(name)]:
+    missing = [name for name in names if not subject.value(name)]
+    if missing and (store := subject.value("SECRETS_FROM")):
+        return _stored(store)
+    if missing:
         return failed(
             f"not set: {', '.join(missing)}", f"python -m deploy vps env set {missing[0]}"
         )
     return passed(f"set on the servers: {', '.join(names)}")
+
+
+def _stored(where: str) -> Answer:
+    return by_hand(
+        f"what is not set comes from {where}",
+        "python -m service doctor, where it runs: it says where each value comes from",
+    )
 
 
 def _from(variable: Variable) -> str:

@@ -36,6 +36,11 @@ TOML = "deploy/servers.toml"
 TRIED = {"tried": {"restore-test": "2026-11-01T10:00:00Z", "rollback": "2026-11-02T10:00:00Z"}}
 COPY = HEAD + '[backups]\ncopy_to = "backup@203.0.113.99:/srv/backups"\n' + ONE.removeprefix(HEAD)
 SET = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "SMOKE_TOKEN"), "(set)")
+MADE = "{ key: JWT_SECRET, generateValue: true }"
+LOG = ".deploy/log.jsonl"
+BACK = """{"at": "2026-11-03T10:00:00+00:00", "who": "alice", "target": "fly", \
+"stage": "production", "verb": "rollback", "version": "v7", "seconds": 9.0, "result": "ok"}
+"""
 DROP = "migrations/versions/1_drop.py"
 REVISION = '''"""Drop."""
 
@@ -205,6 +210,21 @@ CASES = [
     ),
     Case(live.domain, "docker", "fail", "no address", rows={"ready": "no address"}),
     Case(variables.secrets, "render", "pass", "JWT_SECRET made there"),
+    Case(
+        variables.secrets,
+        "render",
+        "by hand",
+        "comes from vault://kv/slipway",
+        {"render.yaml": (MADE, '{ key: SECRETS_FROM, value: "vault://kv/slipway" }')},
+    ),
+    Case(
+        variables.secrets,
+        "vps",
+        "by hand",
+        "comes from vault://kv/slipway",
+        {TOML: ONE},
+        seen={"set_there": {**SET, "JWT_SECRET": "", "SECRETS_FROM": "vault://kv/slipway"}},
+    ),
     Case(variables.secrets, "heroku", "by hand", "set there by hand: JWT_SECRET"),
     Case(variables.secrets, "heroku", "by hand", "set there by hand", rows={}),
     *(
@@ -338,6 +358,15 @@ CASES = [
         seen={"statuses": {"one": {**HEALTHY, **TRIED, "kept": ["20261126T120000Z-0123"]}}},
     ),
     Case(operations.rollback, "fly", "by hand", "nobody sees it"),
+    Case(operations.rollback, "fly", "pass", "tried at 2026-11-03", {LOG: BACK}),
+    Case(
+        operations.rollback,
+        "fly",
+        "by hand",
+        "nobody sees it",
+        {LOG: BACK.replace("ok", "stopped")},
+    ),
+    Case(operations.rollback, "ecs", "by hand", "nobody sees it", {LOG: BACK}),
     Case(operations.alerts, "fly", "by hand", "no rules are here"),
     Case(
         operations.alerts,

@@ -1,9 +1,11 @@
 """The image: what it holds, as whom it runs, how large it is, and how fast it is built anew."""
 
+import gzip
 import json
 import shutil
+import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.waiting import until
 
 BASE = "python:3.13-slim-trixie"
 SECRETS = ("service/.env", "service/.env.production", "migrations/x.pem", "service/x.key")
+NEEDLE = b"SECRET-OF-THE-TEST"
 Build = Callable[[str], str]
 # As much as a process needs to begin; nothing answers there.
 SETTINGS = {
@@ -80,24 +83,48 @@ def dirty(tmp_path: Path) -> Path:
         *SECRETS,
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("SECRET-OF-THE-TEST")
+        (tmp_path / name).write_bytes(NEEDLE)
     return tmp_path
 
 
 def test_no_secret_and_no_test_gets_in_and_a_change_is_built_quickly(
-    dirty: Path, figure: Figure
+    dirty: Path, tmp_path_factory: pytest.TempPathFactory, figure: Figure
 ) -> None:
     build = ("build", "--quiet", "--tag", "slipway:dirty", str(dirty))
     docker(*build)
     every = "import pathlib; print(*(p for p in pathlib.Path('/app').rglob('*')), sep='\\n')"
     names = run("slipway:dirty", "python", "-c", every).splitlines()
-    assert [n for n in names if ".env" in n or "/tests" in n or ".git" in n or "secret" in n] == []
+    never = (".env", "/tests", ".git", "secrets/")
+    assert [name for name in names if any(each in name for each in never)] == []
     assert not {"/app/service/x.pyc", *(f"/app/{name}" for name in SECRETS)} & set(names)
+    assert [
+        part for part in parts("slipway:dirty", tmp_path_factory.mktemp("saved")) if NEEDLE in part
+    ] == []
     with (dirty / "service" / "app.py").open("a") as code:
         code.write("\n# one line more\n")
     start = time.monotonic()
     docker(*build)
     figure(f"image built anew after a change of the code in {time.monotonic() - start:.1f} s")
+
+
+def test_a_secret_is_found_in_a_layer_that_a_later_one_hides(tmp_path: Path) -> None:
+    """The control."""
+    # In two halves, or the history would have it too.
+    steps = f"FROM {BASE}\nRUN printf %s%s SECRET -OF-THE-TEST >/x\nRUN rm /x\n"
+    (tmp_path / "Dockerfile").write_text(steps)
+    docker("build", "--quiet", "--tag", "slipway:hidden", str(tmp_path))
+    assert len([part for part in parts("slipway:hidden", tmp_path) if NEEDLE in part]) == 1
+
+
+def parts(image: str, folder: Path) -> Iterator[bytes]:
+    """All layers, each with what later ones hide, and the settings and history, as they are saved
+    and pushed."""
+    docker("save", "--output", str(folder / "image.tar"), image)
+    with tarfile.open(folder / "image.tar") as saved:
+        for member in saved:
+            if file := saved.extractfile(member):
+                part = file.read()
+                yield gzip.decompress(part) if part.startswith(b"\x1f\x8b") else part
 
 
 def test_a_disk_that_is_full_is_said_and_the_last_image_stays(image: str, tmp_path: Path) -> None:

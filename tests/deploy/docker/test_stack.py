@@ -160,11 +160,9 @@ def kill_one_of_three(laptop: Laptop, record: Record) -> None:
     with load_on(laptop, "docker kill of one web of three", record) as load:
         victim = laptop.container("web")
         docker("kill", victim)
-        start = time.monotonic()
         load.wait_for_more(150)
         docker("start", victim)  # `restart: unless-stopped` does not follow a kill by hand
-        until(lambda: health(victim) == "healthy", seconds=30)
-        assert time.monotonic() - start < 60
+        until(lambda: health(victim) == "healthy", seconds=60)
     lost = failed(load.outcomes)
     assert len(lost) <= 4, lost  # what was in flight on it
     assert not [each for each in lost if each.startswith("GET")]

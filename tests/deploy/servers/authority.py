@@ -32,7 +32,9 @@ DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends pebbl
 openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN={NAME} \
     -addext subjectAltName=DNS:{NAME} -keyout /etc/pebble.key -out /etc/pebble.pem 2>/dev/null
 echo {shlex.quote(json.dumps({"pebble": SETTINGS}))} >/etc/pebble.json
-systemd-run --quiet --unit pebble --setenv PEBBLE_VA_NOSLEEP=1 pebble -config /etc/pebble.json
+cp /etc/hosts /etc/hosts.before
+systemd-run --quiet --unit pebble --setenv PEBBLE_VA_NOSLEEP=1 --setenv PEBBLE_AUTHZREUSE=0 \
+    pebble -config /etc/pebble.json
 """
 # What certbot reads of root's, beside what is the package's.
 CERTBOT = "/root/.config/letsencrypt/cli.ini"
@@ -50,6 +52,10 @@ class Authority:
     def leads(self, domain: str, server: Server) -> None:
         """From now on the name leads to the server."""
         self._server.sh(f"echo {server.address} {domain} >>/etc/hosts")
+
+    def leads_nowhere(self) -> None:
+        """No name leads to a server any more."""
+        self._server.sh("cat /etc/hosts.before >/etc/hosts")  # Docker's mount: it stays that file
 
     @contextmanager
     def trusted_by(self, server: Server) -> Iterator[None]:

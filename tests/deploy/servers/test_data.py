@@ -158,7 +158,8 @@ def test_a_command_runs_in_the_release_that_serves_as_its_user(one: Fleet) -> No
 
 def test_what_was_said_can_be_read(one: Fleet) -> None:
     one.ok("run", "logger", "-t", "slipway-by-hand", "said by nobody")
-    assert "stop" in one.ok("logs", "web", "-n", "500").lower()
+    assert one.request("GET", "/asked-for-once").status == 404
+    until(lambda: "/asked-for-once" in one.ok("logs", "web", "-n", "50"))
     assert "said by nobody" not in one.ok("logs", "-n", "500")
     assert one.vps("logs", "no-such").returncode != 0
 
