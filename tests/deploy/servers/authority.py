@@ -7,6 +7,7 @@ import json
 import shlex
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -52,6 +53,7 @@ class Authority:
     def leads(self, domain: str, server: Server) -> None:
         """From now on the name leads to the server."""
         self._server.sh(f"echo {server.address} {domain} >>/etc/hosts")
+        time.sleep(5)  # for so long pebble, which is Go's, believes what it has read of the file
 
     def leads_nowhere(self) -> None:
         """No name leads to a server any more."""
