@@ -151,6 +151,8 @@ class Crew:
             if rotation := self._settings.rotation:
                 rotation.keep()
                 signal.signal(signal.SIGHUP, rotation.ring)
+                if self._hung_up:  # by a signal that found our parent's handler, in this process
+                    rotation.ring()
             child.consumer.run(child.slot)
             code = 0
         except BaseException:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -14,6 +14,7 @@ from tests.deploy.clouds import Cloud
 from tests.workflows.expressions import condition, filled, shown
 from tests.workflows.graph import ancestors, combinations, defaults, in_order, listed, may_at_most
 from tests.workflows.machine import Machine
+from tests.workflows.table import Row
 
 FOLDER = ROOT / ".github" / "workflows"
 SUITE = re.compile(r"make (check|test[a-z-]*|remove-sample)")
@@ -27,18 +28,6 @@ ACTIONS = (
     "google-github-actions/auth",
     "sigstore/cosign-installer",
 )
-
-
-class Row(NamedTuple):
-    """A step, and what came of it."""
-
-    workflow: str
-    step: str
-    how: str
-    result: str
-
-    def __str__(self) -> str:
-        return f"| {' | '.join(self)} |"
 
 
 @dataclass

@@ -9,8 +9,9 @@ import yaml
 
 from service.settings import ROOT
 from tests.deploy.clouds import Cloud
-from tests.workflows.github import HERE, ITSELF, STAND_IN, SUITE, Row, of_suite
+from tests.workflows.github import HERE, ITSELF, STAND_IN, SUITE, of_suite
 from tests.workflows.machine import Machine
+from tests.workflows.table import Row
 
 FILE = ROOT / ".gitlab-ci.yml"
 KNOWN = {  # keys of a job: one that is not known here is a failure

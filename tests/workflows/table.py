@@ -1,29 +1,24 @@
-"""The machine of the rehearsals, and their table at the end: a plugin, since of several processes
-the one that prints reads no conftest.py below tests/."""
+"""The table of the rehearsals, at the end: a plugin, since of several processes the one that prints
+reads no conftest.py below tests/."""
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-
-from tests.workflows.github import Row
-from tests.workflows.machine import Machine
 
 ROWS: set[str] = set()
 HEAD = "| workflow | step | how | result |\n|---|---|---|---|"
 
 
-@pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    return Machine(tmp_path_factory.mktemp("machine") / "machine")
+class Row(NamedTuple):
+    """A step, and what came of it."""
 
+    workflow: str
+    step: str
+    how: str
+    result: str
 
-@pytest.fixture
-def rows() -> Iterator[list[Row]]:
-    """What a rehearsal has done; it goes into the table."""
-    found: list[Row] = []
-    yield found
-    ROWS.update(map(str, found))
+    def __str__(self) -> str:
+        return f"| {' | '.join(self)} |"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

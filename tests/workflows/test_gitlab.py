@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from service.settings import ROOT
-from tests.workflows.github import ITSELF, Row
+from tests.workflows.github import ITSELF
 from tests.workflows.gitlab import Job, jobs
 from tests.workflows.machine import Machine
+from tests.workflows.table import Row
 from tests.workflows.test_workflows import IMAGE, Place
 
 

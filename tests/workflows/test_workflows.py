@@ -14,8 +14,8 @@ from service.settings import ROOT
 from tests.deploy.answers import VARIABLES, of_stage
 from tests.deploy.clouds import OLD, OLDER, Cloud, Row, served
 from tests.workflows.github import FOLDER, HERE, ITSELF, STAND_IN, Rehearsal, Repository
-from tests.workflows.github import Row as Step
 from tests.workflows.machine import DIGEST, Machine
+from tests.workflows.table import Row as Step
 
 IMAGE = f"ghcr.io/team/slipway@{DIGEST}"
 IMAGES = ("cloudrun", "docker", "ecs", "kubernetes")  # that are given one
