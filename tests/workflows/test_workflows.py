@@ -13,6 +13,7 @@ from deploy.pipeline.plans import PLANS
 from service.settings import ROOT
 from tests.deploy.answers import VARIABLES, of_stage
 from tests.deploy.clouds import OLD, OLDER, Cloud, Row, served
+from tests.workflows.expressions import filled
 from tests.workflows.github import FOLDER, HERE, ITSELF, STAND_IN, Rehearsal, Repository
 from tests.workflows.machine import DIGEST, Machine
 from tests.workflows.table import Row as Step
@@ -191,6 +192,15 @@ def test_what_is_not_set_is_named_before_anything_is_touched(place: Place) -> No
     for name in (*EVERYWHERE, *needs.variables, *needs.secrets, *needs.ci_secrets):
         assert name in line
     assert place.clouds["production"].calls() == []
+
+
+@pytest.mark.parametrize(("event", "own"), [("push", True), ("pull_request", False)])
+def test_a_push_to_main_waits_for_no_other_that_waits_for_approval(event: str, own: bool) -> None:
+    lock = yaml.safe_load((FOLDER / "ci.yml").read_text())["concurrency"]
+    runs = [{"event_name": event, "ref": "refs/heads/main", "run_id": each} for each in "12"]
+    groups = {filled(lock["group"], {"github": each}, {}) for each in runs}
+    assert len(groups) == (2 if own else 1)
+    assert filled(lock["cancel-in-progress"], {"github": runs[0]}, {}) is not own
 
 
 def test_a_target_that_is_misspelt_is_no_success(machine: Machine) -> None:
