@@ -16,8 +16,8 @@ from tests.workflows.table import Row
 FILE = ROOT / ".gitlab-ci.yml"
 KNOWN = {  # keys of a job: one that is not known here is a failure
     *("after_script", "allow_failure", "artifacts", "before_script", "environment", "extends"),
-    *("id_tokens", "image", "interruptible", "parallel", "resource_group", "rules", "script"),
-    *("services", "stage", "timeout", "variables"),
+    *("id_tokens", "image", "interruptible", "needs", "parallel", "resource_group", "rules"),
+    *("script", "services", "stage", "timeout", "variables"),
 }
 
 

@@ -28,6 +28,8 @@ def test_the_image_is_built_signed_and_handed_on(machine: Machine, rows: list[Ro
         "CI_REGISTRY_USER": "ci",
         "CI_REGISTRY_PASSWORD": "a-planted-password",
         "CI_REGISTRY_IMAGE": "registry.gitlab.example/team/slipway",
+        "DOCKER_CERT_PATH": "/certs/client",  # of docker:dind
+        "DOCKER_TLS_VERIFY": "1",
     }
     job = Job(machine, "build", variables, rows=rows)
     assert job.run() == "success", job.said
@@ -36,6 +38,8 @@ def test_the_image_is_built_signed_and_handed_on(machine: Machine, rows: list[Ro
     assert f"image={image}" in handed
     called = (machine.folder / "called").read_text()
     assert f"cosign sign --yes {image}\n" in called and "a-planted-password" not in called
+    # What docker refuses otherwise: https://github.com/docker/buildx/issues/413
+    assert "docker context create ci\ndocker buildx create --use ci\n" in called
 
 
 @pytest.mark.parametrize(
@@ -95,3 +99,11 @@ def test_production_waits_for_somebody_and_a_fresh_clone_deploys_nothing() -> No
         assert ("resource_group" in spec) == ("environment" in spec)
     (rule,) = jobs()["production"]["rules"]
     assert (rule["when"], rule["allow_failure"]) == ("manual", False)
+
+
+def test_a_rollback_can_be_started_at_once_and_production_cannot() -> None:
+    """Without `needs` a job waits for all stages before its own, and is left out if one failed."""
+    found = jobs()
+    assert found["rollback"]["needs"] == []
+    assert {rule["when"] for rule in found["rollback"]["rules"]} == {"manual"}
+    assert "needs" not in found["production"]
