@@ -43,6 +43,17 @@ def finish_commands() -> None:
     signal.signal(signal.SIGINT, _interrupt)
 
 
+def stop_when_told() -> None:
+    """From now on SIGTERM raises KeyboardInterrupt, at once: who sends it (CI, for a job that was
+    cancelled) does not wait long. What follows, such as a line in a log, has that time."""
+    signal.signal(signal.SIGTERM, _told)
+
+
+def _told(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def finish_uninterrupted() -> None:
     """From now on Ctrl-C ends us at once, but not within `uninterrupted`: after that."""
     signal.signal(signal.SIGINT, _interrupt_unless_deferred)

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+INTERRUPTED = 130  # what `main` returns then
 PATIENCE = 10  # seconds for each answer, to its last byte
 LARGEST = 4 * 2**20  # bytes of an answer
 IN_A_ROW = 3  # answers of the expected commit: the old one may be behind the same address
@@ -569,14 +570,14 @@ def duration(text: str) -> float:
 
 
 def main(arguments: argparse.Namespace, token: str | None = None) -> int:
-    """0 if all is well, else 1. The token is the service's SMOKE_TOKEN."""
+    """0 if all is well, else 1, or INTERRUPTED. The token is the service's SMOKE_TOKEN."""
     try:
         return run(service_of(arguments, token), as_json=arguments.json)
     except Wrong as wrong:
         print(f"failed: {wrong}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

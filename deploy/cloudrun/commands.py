@@ -2,7 +2,7 @@
 
 import json
 
-from deploy.pipeline.plan import Command, Found, Known, Needs, Release
+from deploy.pipeline.plan import GONE, Command, Found, Known, Needs, Release
 
 NEEDS = Needs(
     programs=("gcloud", "sed"),
@@ -37,7 +37,12 @@ def promote(release: Release) -> list[Command]:
 
 def before(release: Release) -> list[Command]:
     listed = ("revisions", "list", "--service", release.app, "--format", "json")
-    found = Found("FORMER", "the newest ready one before that", _before, beside=("SERVES",))
+    found = Found(
+        "FORMER",
+        "the newest ready one before that, never gone back from",
+        _before,
+        beside=("SERVES",),
+    )
     return [
         _serves(release, "SERVES"),
         Command((*_RUN, *listed), finds=(found,)),
@@ -80,7 +85,8 @@ def _serving(said: str, _: Known) -> str:
 def _before(said: str, known: Known) -> str:
     found = sorted(json.loads(said), key=lambda each: str(each["metadata"]["creationTimestamp"]))
     names = [str(each["metadata"]["name"]) for each in found if _ready(each["status"])]
-    older = names[: names.index(known["SERVES"])]
+    gone = known.get(GONE, "").splitlines()
+    older = [each for each in names[: names.index(known["SERVES"])] if each not in gone]
     return older[-1] if older else ""
 
 

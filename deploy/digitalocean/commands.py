@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from deploy.pipeline.plan import Command, Found, Known, Needs, Release
+from deploy.pipeline.plan import Command, Found, Known, Needs, Release, Until
+from deploy.shell import Failed
 
 TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105
 API = "https://api.digitalocean.com/v2/apps"
@@ -33,8 +34,14 @@ def before(release: Release) -> list[Command]:
 def back(release: Release) -> list[Command]:
     asked = ("--json", '{"deployment_id": "$FORMER", "skip_pin": true}')
     words = ("curl", "--fail-with-body", "--silent", "--show-error", "--config", "-", *asked)
+    # It only begins one: https://docs.digitalocean.com/reference/doctl/reference/apps/get-deployment
+    begun = Found("BACK", "the deployment that it begins", _begun)
+    phase = ("doctl", "apps", "get-deployment", "$APP", "$BACK", "--format", "Phase", "--no-header")
     header = f'header = "Authorization: Bearer ${TOKEN}"'  # not into the list of processes
-    return [Command((*words, f"{API}/$APP/rollback"), given=header)]
+    return [
+        Command((*words, f"{API}/$APP/rollback"), finds=(begun,), given=header),
+        Command(phase, until=Until("it is ACTIVE", _is_active)),
+    ]
 
 
 def _apps(release: Release, *more: Found) -> Command:
@@ -49,6 +56,17 @@ def _app(said: str, name: str) -> dict[str, Any]:
 
 def _active(name: str) -> Callable[[str, Known], str]:
     return lambda said, _: str((_app(said, name).get("active_deployment") or {}).get("id", ""))
+
+
+def _begun(said: str, _: Known) -> str:
+    return str(json.loads(said)["deployment"]["id"])
+
+
+def _is_active(said: str, known: Known) -> bool:
+    phase = said.strip()
+    if phase in ("ERROR", "CANCELED", "SUPERSEDED"):
+        raise Failed(f"DigitalOcean ended the deployment {known['BACK']} with {phase}")
+    return phase == "ACTIVE"
 
 
 def _superseded(said: str, _: Known) -> str:

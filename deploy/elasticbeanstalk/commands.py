@@ -2,7 +2,7 @@
 
 import json
 
-from deploy.pipeline.plan import APP, OURS, Command, Found, Known, Needs, Release
+from deploy.pipeline.plan import APP, GONE, OURS, Command, Found, Known, Needs, Release
 
 PLATFORM = "Python 3.13 running on 64bit Amazon Linux 2023"
 NEEDS = Needs(
@@ -32,9 +32,8 @@ def promote(release: Release) -> list[Command]:
 
 def before(release: Release) -> list[Command]:
     words = ("describe-application-versions", "--application-name", APP, "--output", "json")
-    found = Found(
-        "FORMER", f"the newest of {release.stage} before that", _before, beside=("SERVES",)
-    )
+    what = f"the newest of {release.stage} before that, never gone back from"
+    found = Found("FORMER", what, _before, beside=("SERVES",))
     return [_serves(release, "SERVES"), Command((*_ASK, *words), finds=(found,))]
 
 
@@ -70,5 +69,6 @@ def _before(said: str, known: Known) -> str:
         json.loads(said)["ApplicationVersions"], key=lambda each: str(each["DateCreated"])
     )
     labels = [str(each["VersionLabel"]) for each in found]
-    older = labels[: labels.index(known["SERVES"])]
+    gone = known.get(GONE, "").splitlines()
+    older = [each for each in labels[: labels.index(known["SERVES"])] if each not in gone]
     return next((each for each in reversed(older) if each.startswith(f"{stage}-")), "")

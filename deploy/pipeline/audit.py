@@ -6,6 +6,7 @@ Lines of JSON in a file. The platforms keep their own histories; this one is the
 import argparse
 import fcntl
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.history import entries
-from deploy.shell import Failed
+from deploy.shell import Failed, say
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ".deploy/log.jsonl"
@@ -30,10 +31,36 @@ class Log:
         self._same = {"who": who, "target": target, "stage": stage}
         self.written: list[dict[str, Any]] = []
 
-    def begin(self, verb: str, version: str) -> "Change":
-        """Raises Failed if it cannot be written: then nothing is done."""
-        found = Change(self, {**self._same, "verb": verb, "version": version})
-        found.end("begun")
+    def begin(
+        self,
+        verb: str,
+        version: str,
+        gone: Mapping[str, str] | None = None,
+        *,
+        anyway: bool = False,
+    ) -> "Change":
+        """`gone`: from what, as the target names it. Raises Failed if it cannot be written: then
+        nothing is done, but what must be done `anyway`."""
+        of_gone = {"from": dict(gone)} if gone else {}
+        found = Change(self, {**self._same, "verb": verb, "version": version, **of_gone})
+        if anyway:
+            found.end("begun")
+        else:
+            found.write("begun")
+        return found
+
+    def gone_back_from(self) -> set[tuple[str, str]]:
+        """Name and version, as the target names it, of what has not been promoted since."""
+        found: set[tuple[str, str]] = set()
+        for each in entries(self._file.read_text()) if self._file.exists() else []:
+            if (each.get("target"), each.get("stage")) != (
+                self._same["target"],
+                self._same["stage"],
+            ):
+                continue
+            found |= set(each.get("from", {}).items())
+            if each["result"] == "ok":  # labels and images end with their commit
+                found = {(name, said) for name, said in found if not said.endswith(each["version"])}
         return found
 
     def write(self, entry: dict[str, Any]) -> None:
@@ -55,6 +82,13 @@ class Change:
         self._log, self._same, self._begun = log, same, time.monotonic()
 
     def end(self, result: str) -> None:
+        """What cannot be written is said: what has been done counts all the same."""
+        try:
+            self.write(result)
+        except Failed as failure:
+            say(f"warning: {failure}; there it would say {result!r}", sys.stderr)
+
+    def write(self, result: str) -> None:
         """Raises Failed."""
         seconds = round(time.monotonic() - self._begun, 1)
         at = datetime.now(UTC).isoformat(timespec="seconds")

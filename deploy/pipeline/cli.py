@@ -4,6 +4,7 @@ import argparse
 import getpass
 import json
 import re
+import shlex
 import socket
 import sys
 import tempfile
@@ -16,8 +17,8 @@ from deploy import smoke
 from deploy.pipeline import audit, needs
 from deploy.pipeline.plan import STAGES, Release, typed
 from deploy.pipeline.plans import PLANS
-from deploy.pipeline.promote import Session
-from deploy.shell import CommandFailed, Failed, finish_commands, run
+from deploy.pipeline.promote import FORMER, Session
+from deploy.shell import CommandFailed, Failed, finish_commands, run, stop_when_told
 from service.settings import ROOT, environment
 
 WAIT = "DEPLOY_WAIT"
@@ -58,7 +59,7 @@ def main(words: Sequence[str]) -> int:
     try:
         return _run(parser.parse_args(words))
     except KeyboardInterrupt:
-        print("stopped, perhaps half-way: `promote` again, or `rollback`", file=sys.stderr)
+        print("stopped; nothing has changed", file=sys.stderr)
         return 130
 
 
@@ -86,6 +87,7 @@ def _run(given: argparse.Namespace) -> int:
         patience = wait or plan.NEEDS.patience
         session = Session(plan, release, ROOT, environ, entry, url, patience, known)
         finish_commands()
+        stop_when_told()
         try:
             # For machines, standard output has the log's lines alone.
             with redirect_stdout(sys.stderr if given.json else sys.stdout):
@@ -93,6 +95,14 @@ def _run(given: argparse.Namespace) -> int:
                     session.promote(first=given.first)
                 else:
                     session.rollback(given.to)
+        except KeyboardInterrupt:
+            if not entry.written:
+                raise
+            back = ["python", "-m", "deploy", "rollback", given.target, "--stage", release.stage]
+            to = session.known.get(FORMER)  # the version before, whatever serves now
+            back += ["--to", to] if to else []
+            print(f"stopped, perhaps half-way. Back: {shlex.join(back)}", file=sys.stderr)
+            return 130
         finally:
             if given.json:
                 done = [each for each in entry.written if each["result"] != "begun"]

@@ -18,6 +18,7 @@ APP = "slipway"
 OURS = (".venv/bin/python", "-m", "deploy")  # of `make setup`
 
 Known = Mapping[str, str]  # what is put in the place of $NAME
+GONE = "GONE"  # in a rollback by hand: what the log says was gone back from, a line each
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Until:
+    """A command is asked again until its answer says so: what for, for people, and how it is read.
+    A reader raises Failed for what does not come about any more."""
+
+    what: str
+    read: Callable[[str, Known], bool]
+
+
+@dataclass(frozen=True)
 class Command:
     """One call of a program; $NAME in it is what an earlier one found."""
 
@@ -52,6 +62,7 @@ class Command:
     finds: tuple[Found, ...] = ()
     given: str = ""  # its standard input; $NAME is a variable, and never printed
     writes: str = ""  # the file that its answer goes to
+    until: Until | None = None
     turns: bool = False  # if this fails, or what follows it, both versions may serve: we go back
 
     def printed(self) -> str:
@@ -61,7 +72,8 @@ class Command:
             line = f"echo {_quoted(self.given)} | {line}"
         if self.writes:
             line += f" >{_quoted(self.writes)}"
-        noted = "; ".join(f"{each.name}: {each.what}" for each in self.finds)
+        notes = [f"{each.name}: {each.what}" for each in self.finds]
+        noted = "; ".join([*notes, *([f"until {self.until.what}"] if self.until else [])])
         return f"{line}    # {noted}" if noted else line
 
     def spelt(self, known: Known) -> list[str]:

@@ -11,11 +11,12 @@ HEROKU = (
     Row(
         r"^heroku releases --app slipway --json$",
         [
-            {"version": 13, "status": "failed", "current": False},
-            {"version": 12, "status": "succeeded", "current": True},
-            {"version": 11, "status": "succeeded", "current": False},
+            {"version": 13, "status": "failed", "current": False, "description": "Deploy 999999"},
+            {"version": 12, "status": "succeeded", "current": True, "description": "Set A config"},
+            {"version": 11, "status": "succeeded", "current": False, "description": "Deploy 33333"},
         ],
     ),
+    Row(r"^git .*ls-remote https://git\.heroku\.com/slipway\.git ", f"{OLD}\trefs/heads/main"),
     Row(r"^git .*push --force https://git\.heroku\.com/slipway\.git (\w+):", serves=r"\1"),
     Row(r"^heroku rollback v12 --app slipway$", serves=OLD),
     Row(r"^heroku rollback v11 --app slipway$", serves=OLDER),
@@ -68,12 +69,25 @@ RENDER = (
 
 
 # target: railway
-def _deployments(service: str) -> list[dict[str, str]]:
-    found = (("new", "FAILED", 3), ("old", "SUCCESS", 2), ("older", "REMOVED", 1))
+def _deployments(service: str, back: str = "") -> list[dict[str, str]]:
+    found = [("new", "FAILED", 3), ("old", "SUCCESS", 2), ("older", "REMOVED", 1)]
+    if back:
+        found.append(("back", back, 4))
     return [
         {"id": f"{service}-{name}", "status": status, "createdAt": f"2026-11-0{day}T10:00:00Z"}
         for name, status, day in found
     ]
+
+
+def _list(service: str) -> str:
+    return rf"^railway deployment list --service {service} --environment production --json$"
+
+
+def _back(service: str, to: str, serves: str = "") -> Row:
+    """Once a rollback has begun: a deployment that is not there yet, and then has come about."""
+    then = _deployments(service, "SUCCESS")
+    out = _deployments(service, "DEPLOYING")
+    return Row(_list(service), out, serves, then, f"deploymentRollback.* id={service}-{to}$")
 
 
 def _edges(**names: str) -> dict[str, Any]:
@@ -88,21 +102,16 @@ RAILWAY = (
             "services": _edges(postgres="s0", web="s1", worker="s2", scheduler="s3"),
         },
     ),
-    *(
-        Row(
-            rf"^railway deployment list --service {each} --environment production --json$",
-            _deployments(each),
-        )
-        for each in ("web", "worker", "scheduler")
-    ),
+    _back("web", "old", OLD),
+    _back("web", "older", OLDER),
+    *(_back(each, "old(er)?") for each in ("worker", "scheduler")),
+    *(Row(_list(each), _deployments(each)) for each in ("web", "worker", "scheduler")),
     Row(
         r"serviceInstanceDeployV2.* commit=(\w+) --raw-var service=s1 --raw-var environment=env-1$",
         serves=r"\1",
     ),
     Row(r"serviceInstanceDeployV2.* service=s[23] --raw-var environment=env-1$"),
-    Row(r"deploymentRollback.* id=web-old$", serves=OLD),
-    Row(r"deploymentRollback.* id=web-older$", serves=OLDER),
-    Row(r"deploymentRollback.* id=(worker|scheduler)-(old|older)$"),
+    Row(r"deploymentRollback.* id=(web|worker|scheduler)-(old|older)$"),
 )
 # end of target: railway
 
@@ -125,8 +134,9 @@ DIGITALOCEAN = (
         ],
     ),
     Row(r"^doctl apps create-deployment app-1 --wait$", serves=NEW),
-    Row(r'^curl .*"d-old", .*/v2/apps/app-1/rollback$', serves=OLD),
-    Row(r'^curl .*"d-older", .*/v2/apps/app-1/rollback$', serves=OLDER),
+    Row(r'^curl .*"d-(\w+)", .*/v2/apps/app-1/rollback$', r'{"deployment": {"id": "back-\1"}}'),
+    Row(r"^doctl apps get-deployment app-1 back-old ", "DEPLOYING", OLD, then="ACTIVE"),
+    Row(r"^doctl apps get-deployment app-1 back-older ", "DEPLOYING", OLDER, then="ACTIVE"),
 )
 # end of target: digitalocean
 

@@ -29,6 +29,8 @@ class Row(NamedTuple):
     pattern: str
     out: Any = ""
     serves: str = ""  # a version; \\1 is the pattern's first group
+    then: Any = None  # printed from the second time on: only then it serves
+    after: str = ""  # a call that has come before, or this row is none
 
 
 PROGRAM = """\
@@ -38,19 +40,23 @@ folder = {folder!r}
 words = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
 if words[0] == "python":
     words[0] = ".venv/bin/python"
-if words[0] == "git" and "push" not in words:  # what only looks is real
+if words[0] == "git" and "https://" not in " ".join(words):  # what only looks here is real
     os.execv({git!r}, words)
 call = " ".join(words)
 given = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
-with open(folder + "/calls", "a") as log:
+with open(folder + "/calls", "a+") as log:
+    log.seek(0)
+    before = [" ".join(json.loads(line)[0]) for line in log]
     log.write(json.dumps([words, given]) + "\\n")
 if os.path.exists(folder + "/fails") and re.search(open(folder + "/fails").read(), call):
     sys.exit("the stand-in was told to fail: " + call)
 text = "\\n".join([call, *(open(w).read() for w in words[1:] if os.path.isfile(w))])
-for pattern, out, serves in json.load(open(folder + "/rows")):
+for pattern, out, serves, then, after in json.load(open(folder + "/rows")):
     found = re.search(pattern, text, re.S | re.M)
-    if found:
-        if serves:
+    if found and (not after or any(re.search(after, each) for each in before)):
+        early = then is not None and before[-1:] != [call]
+        out = out if then is None or early else then
+        if serves and not early:
             with open(folder + "/serves", "w") as file:
                 file.write(found.expand(serves))
         said = found.expand(out) if isinstance(out, str) else json.dumps(out)
@@ -93,6 +99,11 @@ class Cloud:
 
     def forget(self) -> None:
         (self.folder / "calls").write_text("")
+
+    def answer(self, *rows: Row) -> None:
+        """What is said last goes first."""
+        known = json.loads((self.folder / "rows").read_text())
+        (self.folder / "rows").write_text(json.dumps([*rows, *known]))
 
     def fail(self, pattern: str) -> None:
         """Calls that have it end with 1."""

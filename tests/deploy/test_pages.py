@@ -21,12 +21,12 @@ STAND_INS = (
     *("aws", "docker", "doctl", "eb", "fly", "gcloud", "heroku", "kubectl", "pipx", "railway"),
     *("make", "render", "curl", "jq"),
 )
-# Our own commands are real, but for those that ask a service; of git, what only looks.
+# Our own commands are real, but for those that ask a service; of git, what only looks here.
 PYTHON = f"""#!/bin/sh
 case "$*" in *" smoke "*) echo "$0 $*" >>"$CALLED" ;; *) exec {sys.executable} "$@" ;; esac
 """
 GIT = f"""#!/bin/sh
-case " $* " in *" push "*) echo "$0 $*" >>"$CALLED" ;; *) exec {shutil.which("git")} "$@" ;; esac
+case " $* " in *" push "* | *" ls-remote "*) echo "$0 $*" >>"$CALLED" ;; *) exec {shutil.which("git")} "$@" ;; esac
 """
 # Write down how they are called; of AWS, with the answers that a release waits for.
 STAND_IN = """#!/bin/sh
@@ -86,7 +86,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read_by_hand(target: str) -> dict[str, str]:
     """What the comments of the commands say is to be found, and the target's variables."""
     plan, release = PLANS[target], Release("production", "$SHA")
-    commands = [*plan.look(release), *plan.before(release)]
+    commands = [*plan.look(release), *plan.before(release), *plan.back(release)]
     names = {found.name for each in commands for found in each.finds}
     return dict.fromkeys(names | {*plan.NEEDS.variables, *plan.NEEDS.secrets}, "x")
 

@@ -1,10 +1,13 @@
 """`python -m deploy promote|rollback|log`: usage, what is missing, the log, what is printed."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,7 +86,7 @@ def test_each_change_is_a_line_that_says_who_and_what_came_of_it(
     log = tmp_path / "new" / "log"
     monkeypatch.setenv("GITHUB_ACTOR", "alice")
     monkeypatch.setenv("FLY_API_TOKEN", "x")
-    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
+    commit = git("rev-parse", "HEAD")
     with served(fly) as url:
         monkeypatch.setenv("DEPLOY_URL", url)
         assert main(["promote", "fly", "--log", str(log), "--json"]) == 0
@@ -117,6 +120,41 @@ def test_a_log_that_cannot_be_written_stops_it(
     assert main(["promote", "fly", "--log", str(tmp_path / "file" / "log")]) == 1
     assert "cannot be written: " in capsys.readouterr().err
     assert [each for each in fly.calls() if "deploy" in each] == []
+
+
+def test_what_ci_stops_is_logged_and_says_how_to_go_back(fly: Cloud, tmp_path: Path) -> None:
+    """A job that is cancelled: SIGTERM, here while the smoke test waits."""
+    log = tmp_path / "log"
+    with served(fly) as url:
+        fly.bad = {git("rev-parse", "HEAD")}
+        words = ("promote", "fly", "--log", str(log), "--url", url, "--wait", "60")
+        with subprocess.Popen(
+            [sys.executable, "-m", "deploy", *words],
+            cwd=ROOT,
+            env=os.environ | {"FLY_API_TOKEN": "x"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            until(lambda: {fly.serves} == fly.bad)
+            running.terminate()
+            _, said = running.communicate(timeout=30)
+    back = "deploy rollback fly --stage production --to registry.fly.io/slipway:old"
+    assert said.splitlines()[-1] == f"stopped, perhaps half-way. Back: python -m {back}"
+    assert running.returncode == 130
+    results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
+    assert results == ["begun", "stopped"]
+
+
+def git(*words: str) -> str:
+    return subprocess.check_output(["git", *words], cwd=ROOT, text=True).strip()
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_dry_run_prints_what_would_be_called_and_calls_nothing(

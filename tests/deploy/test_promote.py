@@ -5,20 +5,24 @@ What is gone back from, and a rollback by hand, on each: tests/workflows, throug
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from deploy.pipeline.audit import Log
-from deploy.pipeline.plan import Release
+from deploy.pipeline.plan import Command, Plan, Release
 from deploy.pipeline.plans import PLANS
-from deploy.pipeline.promote import Session
+from deploy.pipeline.promote import FORMER, Session, _wants
 from deploy.shell import Failed
 from service.settings import ROOT, environment
-from tests.deploy.answers import TABLES, VARIABLES
-from tests.deploy.clouds import IMAGE, NEW, OLD, Cloud, served
+from tests.deploy.answers import TABLES, VARIABLES, _revision
+from tests.deploy.clouds import IMAGE, NEW, OLD, OLDER, Cloud, Row, served
 
+A_RELEASE = Release("production", NEW)
 FIRST = {  # the first call that would change something
     "cloudrun": "jobs replace",  # target: cloudrun
     "digitalocean": "create-deployment",  # target: digitalocean
@@ -71,8 +75,7 @@ def of_target(target: str, folder: Path) -> Iterator[Place]:
     programs = {*PLANS[target].NEEDS.programs} - {"sed"}
     cloud = Cloud(folder / "cloud", (*sorted(programs), "python"), TABLES[target])
     if target == "elasticbeanstalk":  # the bundle has a test of its own
-        packs = (*TABLES[target], ("-m deploy bundle --stage production$", "", ""))
-        (cloud.folder / "rows").write_text(json.dumps(packs))
+        cloud.answer(Row("-m deploy bundle --stage production$"))
     root = folder / "root"
     (root / ".venv").mkdir(parents=True)
     (root / ".venv" / "bin").symlink_to(cloud.bin)
@@ -138,10 +141,10 @@ def test_a_stage_without_a_version_has_nothing_to_go_back_to(tmp_path: Path) -> 
 # target: fly
 def test_an_answer_of_another_form_is_one_line_and_changes_nothing(tmp_path: Path) -> None:
     for place in of_target("fly", tmp_path):
-        (place.cloud.folder / "rows").write_text(json.dumps([["releases", '{"a": 1}', ""]]))
+        place.cloud.answer(Row("releases", '{"a": 1}'))
         with pytest.raises(Failed, match=r"(?s)is not in what `fly releases .*nothing has changed"):
             place.session().promote(first=False)
-        (place.cloud.folder / "rows").write_text(json.dumps([["releases", "<html>", ""]]))
+        place.cloud.answer(Row("releases", "<html>"))
         with pytest.raises(Failed, match="is not in what `fly releases"):
             place.session().promote(first=False)
         assert place.cloud.serves == OLD
@@ -150,11 +153,189 @@ def test_an_answer_of_another_form_is_one_line_and_changes_nothing(tmp_path: Pat
 # end of target: fly
 
 
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("cloudrun", "slipway-00003"),  # target: cloudrun
+        ("digitalocean", "d-old"),  # target: digitalocean
+        ("ecs", f"{IMAGE}:{OLD}"),  # target: ecs
+        ("elasticbeanstalk", f"production-{OLD}"),  # target: elasticbeanstalk
+        ("fly", "registry.fly.io/slipway:old"),  # target: fly
+        ("heroku", "v12"),  # target: heroku
+        ("render", OLD),  # target: render
+    ],
+)
+def test_a_version_that_is_named_is_gone_back_to(target: str, name: str, tmp_path: Path) -> None:
+    for place in of_target(target, tmp_path):
+        (place.cloud.folder / "serves").write_text(NEW)
+        place.session().rollback(name)
+        assert place.cloud.serves == OLD
+        assert place.log() == [("rollback", name, "ok")]
+
+
+def test_each_target_that_knows_versions_by_a_name_is_tried_above() -> None:
+    (tried,) = test_a_version_that_is_named_is_gone_back_to.pytestmark
+    named = {target for target, plan in PLANS.items() if FORMER in _wants(plan.back(A_RELEASE))}
+    assert {target for target, _ in tried.args[1]} == named
+
+
+def gone_back_from(place: Place, **names: str) -> None:
+    """A line of the log: what an earlier promotion went back from."""
+    place.session().log.begin("rollback", "the version before", names).end("ok")
+
+
+@pytest.mark.parametrize(
+    ("target", "gone"),
+    [
+        ("digitalocean", {"FORMER": "d-older"}),  # target: digitalocean
+        ("ecs", {"FORMER": f"{IMAGE}:{OLDER}"}),  # target: ecs
+        ("fly", {"FORMER": "registry.fly.io/slipway:older"}),  # target: fly
+        ("heroku", {"FORMER": "v11"}),  # target: heroku
+        ("kubernetes", {"WEB": "2"}),  # target: kubernetes
+        ("railway", {"FORMER_WEB": "web-older"}),  # target: railway
+        ("render", {"FORMER": OLDER}),  # target: render
+    ],
+)
+def test_by_hand_no_version_comes_back_that_was_gone_back_from(
+    target: str, gone: dict[str, str], tmp_path: Path
+) -> None:
+    for place in of_target(target, tmp_path):
+        gone_back_from(place, **gone)
+        (version,) = gone.values()
+        other = "name another one: --to" if "FORMER" in gone else "promote another one"
+        with pytest.raises(Failed, match=f"{version}, was itself gone back from; {other}"):
+            place.session().rollback(None)
+        assert place.cloud.serves == OLD
+
+
+# target: cloudrun
+def test_cloud_run_goes_past_revisions_that_were_gone_back_from(tmp_path: Path) -> None:
+    for place in of_target("cloudrun", tmp_path):
+        place.cloud.answer(
+            Row("revisions list", [_revision(n, "True") for n in (3, 2, 1)]),
+        )
+        gone_back_from(place, FORMER="slipway-00002")
+        place.session().rollback(None)
+        assert place.cloud.serves == OLDER
+
+
+# end of target: cloudrun
+
+
+# target: elasticbeanstalk
+def test_beanstalk_goes_past_versions_that_were_gone_back_from(tmp_path: Path) -> None:
+    for place in of_target("elasticbeanstalk", tmp_path):
+        gone_back_from(place, FORMER=f"production-{OLDER}")
+        place.session().rollback(None)
+        assert place.cloud.serves == "1"
+
+
+# end of target: elasticbeanstalk
+
+
+def test_what_was_gone_back_from_is_good_again_once_it_was_promoted(tmp_path: Path) -> None:
+    def logged(stage: str = "staging") -> Log:
+        return Log(tmp_path / "log", "alice", "ecs", stage)
+
+    logged().begin("rollback", f"{IMAGE}:{OLD}", {"FORMER": f"{IMAGE}:{NEW}"}).end("failed: x")
+    assert logged().gone_back_from() == {("FORMER", f"{IMAGE}:{NEW}")}
+    assert logged("production").gone_back_from() == set()
+    logged().begin("promote", NEW).end("failed: x")
+    assert logged().gone_back_from() != set()
+    logged().begin("promote", NEW).end("ok")
+    assert logged().gone_back_from() == set()
+
+
+# target: fly
+def test_the_log_says_from_what_was_gone_back(tmp_path: Path) -> None:
+    for place in of_target("fly", tmp_path):
+        place.session().rollback(None)
+        assert place.session().log.gone_back_from() == {("FORMER", "registry.fly.io/slipway:old")}
+
+
+def filling(plan: Plan, log: Path) -> Plan:
+    """The same, but the disk is full once it is carried out."""
+
+    def promote(release: Release) -> list[Command]:
+        log.unlink()
+        log.mkdir()
+        return plan.promote(release)
+
+    rest = {name: getattr(plan, name) for name in ("NEEDS", "look", "before", "back")}
+    return cast("Plan", SimpleNamespace(promote=promote, **rest))
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_a_log_that_cannot_be_written_any_more_changes_nothing_else(
+    bad: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in of_target("fly", tmp_path):
+        place.cloud.bad = {NEW} if bad else set()
+        session = place.session()
+        session.plan = filling(session.plan, place.cloud.folder / "log.jsonl")
+        with pytest.raises(Failed, match="Gone back to ") if bad else nullcontext():
+            session.promote(first=False)
+        assert place.cloud.serves == (OLD if bad else NEW)
+        assert "warning: the log " in capsys.readouterr().err
+
+
+# end of target: fly
+
+
+# target: digitalocean
+def test_a_way_back_that_digitalocean_does_not_finish_is_no_success(tmp_path: Path) -> None:
+    for place in of_target("digitalocean", tmp_path):
+        place.cloud.answer(Row("get-deployment app-1 back-older", "DEPLOYING", then="ERROR"))
+        with pytest.raises(Failed, match="DigitalOcean ended the deployment back-older with ERROR"):
+            place.session().rollback(None)
+        place.cloud.answer(Row("get-deployment app-1 back-older", "DEPLOYING"))
+        with pytest.raises(Failed, match=r"not within 0\.2 s: it is ACTIVE"):
+            place.session().rollback(None)
+        place.cloud.answer(Row("get-deployment app-1 back-older", "<html>"), Row("rollback$", "{}"))
+        with pytest.raises(Failed, match="the deployment that it begins is not in what"):
+            place.session().rollback(None)
+
+
+# end of target: digitalocean
+
+
+# target: railway
+def test_a_way_back_that_railway_does_not_finish_is_no_success(tmp_path: Path) -> None:
+    for place in of_target("railway", tmp_path):
+        then = [{"id": "back", "status": "CRASHED", "createdAt": "2026-11-09"}]
+        began = "deploymentRollback.* id=worker-older$"
+        place.cloud.answer(Row("deployment list --service worker", then, after=began))
+        with pytest.raises(Failed, match="Railway ended the rollback of worker with CRASHED"):
+            place.session().rollback(None)
+
+
+# end of target: railway
+
+
 # target: heroku
-def test_a_version_that_is_named_is_gone_back_to(tmp_path: Path) -> None:
+def test_what_heroku_went_back_from_is_not_pushed_in_vain(tmp_path: Path) -> None:
     for place in of_target("heroku", tmp_path):
-        place.session().rollback("v12")
-        assert place.cloud.calls() == ["heroku rollback v12 --app slipway"]
+        back, later = (
+            {
+                "version": version,
+                "status": "succeeded",
+                "current": version == 15,
+                "description": said,
+            }
+            for version, said in ((14, "Rollback to v12"), (15, "Set A config vars"))
+        )
+        place.cloud.answer(
+            Row("ls-remote", f"{NEW}\trefs/heads/main"), Row("releases", [back, later])
+        )
+        with pytest.raises(
+            Failed, match=r"went back from it \(Rollback to v12\): push a new commit"
+        ):
+            place.session().promote(first=False)
+        assert not [each for each in place.cloud.calls() if " push " in each]
+        assert [verb for verb, _, _ in place.log()] == ["promote"]  # nothing to go back from
+        place.cloud.answer(Row("ls-remote", f"{OLD}\trefs/heads/main"))
+        place.session().promote(first=False)
+        assert place.cloud.serves == NEW
 
 
 # end of target: heroku
