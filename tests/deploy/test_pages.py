@@ -21,12 +21,13 @@ STAND_INS = (
     *("aws", "docker", "doctl", "eb", "fly", "gcloud", "heroku", "kubectl", "pipx", "railway"),
     *("make", "render", "curl", "jq"),
 )
+LOG = 'echo "$0 $*" >>"$CALLED"'
 # Our own commands are real, but for those that ask a service; of git, what only looks here.
 PYTHON = f"""#!/bin/sh
-case "$*" in *" smoke "*) echo "$0 $*" >>"$CALLED" ;; *) exec {sys.executable} "$@" ;; esac
+case "$*" in *" smoke "*) {LOG} ;; *) exec {sys.executable} "$@" ;; esac
 """
 GIT = f"""#!/bin/sh
-case " $* " in *" push "* | *" ls-remote "*) echo "$0 $*" >>"$CALLED" ;; *) exec {shutil.which("git")} "$@" ;; esac
+case " $* " in *" push "* | *" ls-remote "*) {LOG} ;; *) exec {shutil.which("git")} "$@" ;; esac
 """
 # Write down how they are called; of AWS, with the answers that a release waits for.
 STAND_IN = """#!/bin/sh

@@ -19,7 +19,7 @@ from deploy.pipeline.plans import PLANS
 from deploy.pipeline.promote import FORMER, Session, _wants
 from deploy.shell import Failed
 from service.settings import ROOT, environment
-from tests.deploy.answers import TABLES, VARIABLES, _revision
+from tests.deploy.answers import TABLES, VARIABLES
 from tests.deploy.clouds import IMAGE, NEW, OLD, OLDER, Cloud, Row, served
 
 A_RELEASE = Release("production", NEW)
@@ -210,10 +210,13 @@ def test_by_hand_no_version_comes_back_that_was_gone_back_from(
 
 # target: cloudrun
 def test_cloud_run_goes_past_revisions_that_were_gone_back_from(tmp_path: Path) -> None:
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    names = [
+        {"name": f"slipway-0000{day}", "creationTimestamp": f"2026-11-0{day}"} for day in (3, 2, 1)
+    ]
     for place in of_target("cloudrun", tmp_path):
-        place.cloud.answer(
-            Row("revisions list", [_revision(n, "True") for n in (3, 2, 1)]),
-        )
+        listed = [{"metadata": name, "status": ready} for name in names]
+        place.cloud.answer(Row("revisions list", listed))
         gone_back_from(place, FORMER="slipway-00002")
         place.session().rollback(None)
         assert place.cloud.serves == OLDER
@@ -235,9 +238,9 @@ def test_beanstalk_goes_past_versions_that_were_gone_back_from(tmp_path: Path) -
 
 def test_what_was_gone_back_from_is_good_again_once_it_was_promoted(tmp_path: Path) -> None:
     def logged(stage: str = "staging") -> Log:
-        return Log(tmp_path / "log", "alice", "ecs", stage)
+        return Log(tmp_path / "log", "alice", "docker", stage)
 
-    logged().begin("rollback", f"{IMAGE}:{OLD}", {"FORMER": f"{IMAGE}:{NEW}"}).end("failed: x")
+    logged().begin("rollback", f"{IMAGE}:{OLDER}", {"FORMER": f"{IMAGE}:{NEW}"}).end("failed: x")
     assert logged().gone_back_from() == {("FORMER", f"{IMAGE}:{NEW}")}
     assert logged("production").gone_back_from() == set()
     logged().begin("promote", NEW).end("failed: x")
@@ -251,6 +254,9 @@ def test_the_log_says_from_what_was_gone_back(tmp_path: Path) -> None:
     for place in of_target("fly", tmp_path):
         place.session().rollback(None)
         assert place.session().log.gone_back_from() == {("FORMER", "registry.fly.io/slipway:old")}
+
+
+# end of target: fly
 
 
 def filling(plan: Plan, log: Path) -> Plan:
@@ -269,7 +275,7 @@ def filling(plan: Plan, log: Path) -> Plan:
 def test_a_log_that_cannot_be_written_any_more_changes_nothing_else(
     bad: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for place in of_target("fly", tmp_path):
+    for place in of_target("docker", tmp_path):
         place.cloud.bad = {NEW} if bad else set()
         session = place.session()
         session.plan = filling(session.plan, place.cloud.folder / "log.jsonl")
@@ -277,9 +283,6 @@ def test_a_log_that_cannot_be_written_any_more_changes_nothing_else(
             session.promote(first=False)
         assert place.cloud.serves == (OLD if bad else NEW)
         assert "warning: the log " in capsys.readouterr().err
-
-
-# end of target: fly
 
 
 # target: digitalocean
