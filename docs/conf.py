@@ -13,7 +13,7 @@ from service import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 name, release = settings.project()
-project = name.capitalize()
+project = " ".join(word.capitalize() for word in name.split("-"))
 extensions = ["myst_parser"]
 root_doc = "README"
 include_patterns = pages.every(ROOT)

@@ -41,7 +41,7 @@ def opened(browser: Browser, page: Path) -> Browser:
 def test_the_front_page_leads_everywhere_and_asks_nobody(browser: Browser, built: Path) -> None:
     page = opened(browser, built / "index.html")
     page.look(DESK)
-    for words in ("Start", "Try it", "Before it goes live", "When something is wrong", "Heroku"):
+    for words in ("Start", "Try it", "Before it goes live", "When something is wrong", "Docker"):
         assert words in page.text(), words
     page.click("link", "One request, and its job")
     page.wait_for("Somebody signs up.")

@@ -17,10 +17,16 @@ SUITES = ("tests", "tests/chaos", "tests/clones", "tests/deploy/docker", "tests/
 
 ABOUT = (
     "tests/test_layers.py",
+    "tests/workflows/test_gitlab.py",
+    "tests/deploy/test_pipeline.py",
     "tests/deploy/test_check.py",
     "tests/deploy/test_env.py",
     "tests/deploy/test_readiness.py",
 )
+
+
+# With all platforms gone.
+ALL_ABOUT = (*ABOUT, "tests/workflows", "tests/deploy/test_pages.py")
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +50,11 @@ def test_without_it_manifests_tests_and_pages_are_whole(shared: Clone, name: str
         shared.ok(".venv/bin/ruff check --no-cache . && .venv/bin/ruff format --no-cache --check .")
     finally:
         shared.ok("git reset --quiet --hard HEAD~1")
+
+
+def test_without_any_platform_the_rest_is_whole(clone: Clone) -> None:
+    for name in LEAVING:
+        clone.ok(f"make target-remove TARGET={name}")
+    assert clone.ok(".venv/bin/python -m deploy check --json").strip() == "{}"
+    clone.ok(f".venv/bin/python -m pytest --numprocesses 2 {' '.join(ALL_ABOUT)}")
+    clone.ok(".venv/bin/mypy && .venv/bin/ruff check --no-cache .")

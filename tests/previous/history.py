@@ -19,7 +19,11 @@ class NotTold(Exception):
 
 def previous(root: Path, named: str | None = None) -> str:
     """The commit or tag: the one that is named, the last release, or, where nobody tags, the last
-    commit that lacks a revision. Raises NothingBefore, and NotTold."""
+    commit that lacks a revision. Raises NothingBefore, and NotTold.
+
+    Code with a revision that is here no more is no release before this one: what such a revision
+    makes, as the sample's does, this code's own databases never had.
+    """
     if named:
         if git(root, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}") is None:
             raise NotTold(f"PREVIOUS={named} is no commit here")
@@ -30,13 +34,19 @@ def previous(root: Path, named: str | None = None) -> str:
     if tag := last_release(root):
         if own <= revisions_at(root, tag):
             raise NothingBefore(f"{tag}, the last release, has all revisions of this code")
-        return tag
+        return _unless_taken_out(root, tag, own)
     for commit in candidates(root):
         if not own <= revisions_at(root, commit):
-            return commit
+            return _unless_taken_out(root, commit, own)
     if git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise NotTold("this clone has not its whole history: git fetch --unshallow --tags")
     raise NothingBefore("no commit before lacks a revision of this code")
+
+
+def _unless_taken_out(root: Path, commit: str, own: set[str]) -> str:
+    if gone := sorted(revisions_at(root, commit) - own):
+        raise NothingBefore(f"{commit} has revisions that were taken out: {', '.join(gone)}")
+    return commit
 
 
 def last_release(root: Path) -> str | None:

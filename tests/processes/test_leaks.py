@@ -19,6 +19,7 @@ from redis import Redis as Client
 
 from service.devservers import Postgres, Redis
 from service.settings import ROOT, Settings, is_secret, variable
+from tests.chaos.traffic import TABLE, Traffic, send_to
 from tests.children import Child, Logs, surroundings
 from tests.people import PASSWORD
 from tests.ports import free_port
@@ -29,7 +30,7 @@ from tests.waiting import until
 
 SECRETS = {variable(name, f) for name, f in Settings.model_fields.items() if is_secret(f)}
 SIGNING_IN = {"VAULT_TOKEN": ROOT_TOKEN, "VAULT_SECRET_ID": SECRET_ID}
-PAGES = ("/", "/health", "/openapi.json", "/docs", "/nothing", "/api/posts", "/metrics", "/smoke")
+PAGES = ("/", "/health", "/openapi.json", "/docs", "/nothing", "/metrics", "/smoke")
 
 
 def word() -> str:
@@ -72,7 +73,7 @@ class Planted:
         }
 
     def break_schema(self) -> None:
-        self._own("ALTER TABLE posts RENAME TO posted -- {} {}", "")
+        self._own(f"ALTER TABLE {TABLE} RENAME TO renamed -- {{}} {{}}", "")
 
     def break_passwords(self) -> None:
         """Nobody tells the store; what is connected is cut off."""
@@ -163,19 +164,28 @@ def meet_failures(planted: Planted, web: Served, worker: Child) -> list[Answer]:
     token = web.request("POST", "/api/auth/login", account).json()["access_token"]
     signed_in = {"Authorization": f"Bearer {token}"}
     file = {"filename": "a.png", "content_type": "image/png", "size": 1}
+    traffic = Traffic(web)
+    failing = 2  # jobs: the mails of two accounts
+    # sample
     answers += [
-        web.request("POST", "/api/posts", {"title": "a", "body": "b"}, signed_in),
-        web.request("POST", "/api/posts/exports", {}, signed_in),  # its file finds no bucket
+        web.request("POST", "/api/posts/exports", {}, signed_in)
+    ]  # its file finds no bucket
+    failing += 1
+    # end of sample
+    answers += [
+        send_to(web, traffic.create()),
         web.request("GET", "/api/users/me", headers={"Authorization": "Bearer nonsense"}),
         web.request("GET", "/metrics", headers={"Authorization": "Bearer nonsense"}),
     ]
     signed = web.request("POST", "/api/uploads", file, signed_in)  # has the id of its key, to sign
     answers += [signed._replace(body=signed.body.replace(key_id(planted), b""))]
-    until(lambda: len([e for e in worker.events() if "exception" in e or e.get("error")]) >= 2)
+    until(
+        lambda: len([e for e in worker.events() if "exception" in e or e.get("error")]) >= failing
+    )
     planted.break_schema()
-    answers += [web.request("GET", page) for page in PAGES]
+    answers += [web.request("GET", page) for page in PAGES] + [send_to(web, traffic.index())]
     planted.break_passwords()
-    answers += [web.request("GET", page) for page in PAGES]
+    answers += [web.request("GET", page) for page in PAGES] + [send_to(web, traffic.index())]
     answers += [web.request("POST", "/api/auth/login", account)]
     until(lambda: any("password authentication failed" in line for line in worker.lines), 30)
     return answers

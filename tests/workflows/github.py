@@ -202,7 +202,7 @@ class Rehearsal:
             "ref": self.ref,
             "sha": self.machine.sha,
             "actor": "alice",
-            "repository": "Team/Slipway",
+            "repository": "Team/slipway",
             "server_url": "https://github.com",
             "token": "a-planted-github-token",
         }
