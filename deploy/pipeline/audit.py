@@ -50,9 +50,14 @@ class Log:
         return found
 
     def gone_back_from(self) -> set[tuple[str, str]]:
-        """Name and version, as the target names it, of what has not been promoted since."""
+        """Name and version, as the target names it, of what has not been promoted since. Raises
+        Failed."""
+        try:
+            text = self._file.read_text() if self._file.exists() else ""
+        except OSError as error:
+            raise Failed(f"the log {self._file} cannot be read: {error.strerror}") from None
         found: set[tuple[str, str]] = set()
-        for each in entries(self._file.read_text()) if self._file.exists() else []:
+        for each in entries(text):
             if (each.get("target"), each.get("stage")) != (
                 self._same["target"],
                 self._same["stage"],

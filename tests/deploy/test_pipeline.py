@@ -117,6 +117,8 @@ def test_a_log_that_cannot_be_written_stops_it(
     (tmp_path / "file").write_text("")
     assert main(["promote", "fly", "--log", str(tmp_path / "file" / "log")]) == 1
     assert "cannot be written: " in capsys.readouterr().err
+    assert main(["rollback", "fly", "--log", str(tmp_path)]) == 1
+    assert "cannot be read: " in capsys.readouterr().err
     assert [each for each in fly.calls() if "deploy" in each] == []
 
 
