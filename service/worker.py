@@ -46,6 +46,7 @@ LONGEST_PAUSE = 10.0  # seconds before a child that keeps dying is started again
 HAD_TO_STOP = "the worker had to stop"
 REDIS_TIMEOUT = 5  # seconds; longer than Consumer's POLL
 QUICK = 1  # second
+BRIEFLY = 0.2  # seconds that we wait for a store, which mostly takes less; else for the next tick
 
 
 @dataclass
@@ -113,23 +114,37 @@ class Crew:
         self._hung_up = True
 
     def _read_secrets(self) -> None:
-        """After a SIGHUP: those of the children to come, and each child its own. From time to time
-        the children do so by themselves; we have no threads, which do not go well with a fork."""
-        if self._hung_up and (rotation := self._settings.rotation):
+        """Those of the children to come, from time to time, and after a SIGHUP, when each child
+        reads its own too. Nobody waits: the children that there are need us."""
+        if not (rotation := self._settings.rotation):
+            return
+        if self._hung_up and rotation.begin():  # or at a later tick: what is read now may be older
             self._hung_up = False
             self._signal_all(signal.SIGHUP)
-            rotation.read_anew()
+        elif rotation.is_due():
+            rotation.begin()
 
     def _start_processes(self) -> None:
         """Those that are not there. A machine that has no room for one may have it later."""
+        now = time.monotonic()
+        due = [child for child in self._children if not child.pid and now >= child.start_at]
+        has_exporter = not self._exporter.is_missing()
+        if (has_exporter and not due) or not self._may_fork():
+            return
         try:
-            for child in self._children:
-                if not child.pid and time.monotonic() >= child.start_at:
-                    child.start_at = time.monotonic() + LONGEST_PAUSE
-                    self._fork(child)
-            self._exporter.keep()
+            for child in due:
+                child.start_at = now + LONGEST_PAUSE
+                self._fork(child)
+            if not has_exporter:
+                self._exporter.start()
         except OSError as error:
             log.error("a process of the worker cannot be started", reason=str(error))
+
+    def _may_fork(self) -> bool:
+        """Whether there are the newest secrets, and no thread that reads them, which would not go
+        well with a fork; a store that is down keeps us from it while it is asked, and no longer."""
+        rotation = self._settings.rotation
+        return rotation is None or rotation.read_for_fork(BRIEFLY)
 
     def _fork(self, child: Child) -> None:
         child.consumer = self._consumer()
