@@ -139,7 +139,7 @@ def rotated(vault: OfVault, server: Postgres, own_redis: Redis) -> Rotated:
 
 def loaded(served: Served) -> Load:
     traffic = Traffic(served)
-    return Load(served.port, traffic.list_posts, traffic.write_post, clients=CLIENTS)
+    return Load(served.port, traffic.index, traffic.create, clients=CLIENTS)
 
 
 @pytest.mark.parametrize("store", ["vault", "amazon"])
