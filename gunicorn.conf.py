@@ -68,16 +68,21 @@ def on_starting(arbiter: Arbiter) -> None:
         sys.exit(str(refusal))
 
 
-def when_ready(_: Arbiter) -> None:
+def when_ready(arbiter: Arbiter) -> None:
     """What was imported before the fork stays for good: leave it out of every collection."""
     gc.freeze()
     gc.enable()
+    reloading.keep_secrets(arbiter.app.callable)
 
 
 def on_reload(arbiter: Arbiter) -> None:
     """The workers of a SIGHUP, which are forked after this, get an app with what was read again."""
     reloading.renew_app(arbiter.app)
     when_ready(arbiter)
+
+
+def pre_fork(arbiter: Arbiter, _: Worker) -> None:
+    reloading.renew_secrets(arbiter.app.callable)
 
 
 def post_fork(_: Arbiter, __: Worker) -> None:

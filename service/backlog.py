@@ -1,15 +1,16 @@
-"""How many jobs wait, since when, and which have failed: for /metrics.
+"""How many jobs wait, since when, and which have failed: for /metrics and the worker itself.
 
 Nothing to change here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from sqlalchemy import Connection, text
 
 from service.connections import CONNECT_TIMEOUT, connect_to
 from service.settings import Settings
@@ -21,6 +22,10 @@ UNFINISHED = """
     SELECT queue, status, count(*), extract(epoch FROM max(clock_timestamp() - queued_at))
     FROM jobs WHERE status IN ('queued', 'running', 'retrying') GROUP BY queue, status
 """
+OLDEST = text("""
+    SELECT extract(epoch FROM clock_timestamp() - min(queued_at)) FROM jobs
+    WHERE status = 'queued' AND queue = ANY(:queues)
+""")
 FAILED = "SELECT function, count(*) FROM jobs WHERE status = 'failed' GROUP BY function"
 
 
@@ -50,6 +55,12 @@ class Backlog(Collector):
             log.warning("no metrics of the jobs", reason=str(error).strip())
             return
         yield from (jobs, oldest, failed)
+
+
+def oldest(connection: Connection, queues: Sequence[str]) -> float | None:
+    """Seconds that the oldest job of these queues waits; None if none does."""
+    found = connection.execute(OLDEST, {"queues": list(queues)}).scalar()
+    return None if found is None else float(found)
 
 
 def expose(settings: Settings) -> bytes:

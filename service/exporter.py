@@ -77,11 +77,14 @@ class Exporter:
         self._rotation = settings.rotation
         self._pid = 0
 
-    def keep(self) -> None:
-        """Start it, or again if it has died."""
-        if self._server is None or (self._pid and os.waitpid(self._pid, os.WNOHANG) == (0, 0)):
-            return
-        self._pid = 0
+    def is_missing(self) -> bool:
+        """Whether it is wanted and not there: not yet, or it has died."""
+        if self._pid and os.waitpid(self._pid, os.WNOHANG) != (0, 0):
+            self._pid = 0
+        return self._server is not None and not self._pid
+
+    def start(self) -> None:
+        assert self._server is not None
         parent = os.getpid()
         if pid := os.fork():
             self._pid = pid

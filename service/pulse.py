@@ -1,6 +1,7 @@
 """Signs of life of worker and scheduler: a file that each touches, for `healthcheck` to look at.
 
-A process that hangs touches nothing. Nothing to change here.
+A process that hangs touches nothing; one that finds something wrong writes it there. So a check
+needs no settings, of which some may be in a store. Nothing to change here.
 """
 
 import fcntl
@@ -8,17 +9,23 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, Protocol, TextIO
+
+
+class Beat(Protocol):
+    """A sign of life, with what is wrong."""
+
+    def __call__(self, trouble: str = "") -> None: ...
 
 
 class Life(NamedTuple):
     """A process of this machine, as its file shows it."""
 
     silence: float  # seconds since its last sign of life
-    about: str
+    trouble: str  # what it finds wrong itself; mostly nothing
 
 
 def folder() -> Path:
@@ -37,18 +44,24 @@ def folder() -> Path:
 
 
 @contextmanager
-def beating(process: str, about: str = "") -> Iterator[Callable[[], None]]:
+def beating(process: str) -> Iterator[Beat]:
     """What to call from time to time, as a sign of life of this process."""
     path = folder() / f"{process}.{os.getpid()}"
-    file = _open(path, about)
+    file, written = _open(path), ""
 
-    def beat() -> None:
-        nonlocal file
+    def beat(trouble: str = "") -> None:
+        nonlocal file, written
         with suppress(OSError):
             if not path.exists():  # systemd removes what a user has who logs out (RemoveIPC)
                 file.close()
                 folder()
-                file = _open(path, about)
+                file, written = _open(path), ""
+            if trouble != written:
+                file.truncate(0)
+                file.seek(0)
+                file.write(trouble)
+                file.flush()
+                written = trouble
             os.utime(file.fileno())
 
     try:
@@ -58,12 +71,10 @@ def beating(process: str, about: str = "") -> Iterator[Callable[[], None]]:
         file.close()
 
 
-def _open(path: Path, about: str) -> TextIO:
+def _open(path: Path) -> TextIO:
     """The file, locked: so a file that is not locked is of a process that was killed."""
     file = path.open("w")
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    file.write(about)
-    file.flush()
     return file
 
 

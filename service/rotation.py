@@ -21,7 +21,8 @@ from service.sources import SettingsError
 log = logging.getLogger(__name__)  # structlog costs 0.1 s, which health checks do not pay
 
 APART = 0.25  # seconds from the begin of one reading to the next, at least
-PATIENCE = 3.0  # seconds that who was refused waits for another secret
+PATIENCE = 3.0  # seconds that who was refused, or forks, waits for another secret
+FRESH = 5.0  # seconds for which who forks takes what was read for the newest
 
 Read = Callable[[], Mapping[str, SecretStr | None]]
 
@@ -65,11 +66,14 @@ class Rotation:
         self._every = every.total_seconds() if every else None
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
-        self._began_at = time.monotonic()  # the last reading
+        self._began_at = self._ended_at = time.monotonic()  # the last reading
         self._bell: int | None = None
 
     def keep(self) -> None:
-        """Read them again from time to time, in a thread of this process: after its fork."""
+        """Read them again from time to time, in a thread of this process: after its fork, at which
+        a thread of its parent may have held the lock."""
+        self.close()
+        self._lock = threading.Lock()
         listen, self._bell = os.pipe()
         os.set_blocking(self._bell, False)
         threading.Thread(target=self._keep, args=(listen,), name="rotation", daemon=True).start()
@@ -80,26 +84,39 @@ class Rotation:
             os.write(self._bell, b"!")
 
     def close(self) -> None:
-        """End that thread, in a process that goes on without it."""
+        """End that thread, in a process that goes on without it, or has but its parent's bell."""
         if self._bell is not None:
             os.close(self._bell)
             self._bell = None
 
     def read_again(self, patience: float = BOUND) -> None:
-        """Read them again, unless that was just done, and wait for it so many seconds at most.
+        """Read them again, unless that was just done, and wait for it so many seconds at most;
+        several who want it wait for the same."""
+        self.begin()
+        if reader := self._reader:
+            reader.join(patience)
 
-        In a thread of its own, since who waits has less time than a store may take; several who
-        want it wait for the same.
-        """
+    def begin(self) -> bool:
+        """Have them read again; whether a reading began, for not while one is under way or has
+        just begun. In a thread of its own, since who asks has less time than a store may take."""
         with self._lock:
-            if self._reader is None or not self._reader.is_alive():
-                if time.monotonic() - self._began_at < APART:
-                    return
-                self._began_at = time.monotonic()
-                self._reader = threading.Thread(target=self._renew, daemon=True)
-                self._reader.start()
-            reader = self._reader
-        reader.join(patience)
+            if self._is_reading() or time.monotonic() - self._began_at < APART:
+                return False
+            self._began_at = time.monotonic()
+            self._reader = threading.Thread(target=self._renew, daemon=True)
+            self._reader.start()
+            return True
+
+    def is_due(self) -> bool:
+        """Whether it is time, for who has no thread that keeps them."""
+        return self._pause() == 0
+
+    def read_for_fork(self, patience: float) -> bool:
+        """Have a fork get the newest, of which it gets a copy: read them again, unless that was
+        done a moment ago. False if so many seconds were not enough, and a thread reads still."""
+        if time.monotonic() - self._ended_at >= FRESH or self._is_reading():
+            self.read_again(patience)
+        return not self._is_reading()
 
     def read_anew(self) -> None:
         """Read them again by a reading that begins from now on: who changed them and then says so
@@ -108,6 +125,9 @@ class Rotation:
         while self._began_at < asked_at:
             time.sleep(max(0.0, self._began_at + APART - time.monotonic()))
             self.read_again()
+
+    def _is_reading(self) -> bool:
+        return self._reader is not None and self._reader.is_alive()
 
     def _keep(self, listen: int) -> None:
         while True:
@@ -124,6 +144,12 @@ class Rotation:
         return max(0.0, self._began_at + due - time.monotonic())
 
     def _renew(self) -> None:
+        try:
+            self._take_up()
+        finally:
+            self._ended_at = time.monotonic()
+
+    def _take_up(self) -> None:
         try:
             found = self._read()
         except SettingsError as error:

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_hex
@@ -24,7 +24,7 @@ from redis import RedisError
 from rq import worker_registration
 from sqlalchemy.exc import DBAPIError
 
-from service import claims, launcher, metrics, pulse, reports, server
+from service import backlog, claims, launcher, metrics, pulse, reports, server
 from service.alarm import Alarm
 from service.app import create_app
 from service.board import Board, Slot
@@ -43,9 +43,11 @@ ANNOUNCE = 5.0  # seconds between two signs of life
 OVERTIME = 10.0  # seconds after its time-out until a job that did not notice it is killed
 LAST_WORDS = 3.0  # seconds before the end of the grace that jobs have to go back to the queue
 LONGEST_PAUSE = 10.0  # seconds before a child that keeps dying is started again
+SUSPENDED = "rq:suspended"  # set by `rq suspend`
 HAD_TO_STOP = "the worker had to stop"
 REDIS_TIMEOUT = 5  # seconds; longer than Consumer's POLL
 QUICK = 1  # second
+BRIEFLY = 0.2  # seconds that we wait for a store, which mostly takes less; else for the next tick
 
 
 @dataclass
@@ -85,6 +87,8 @@ class Crew:
         self._alarm = Alarm()
         self._exporter = Exporter(settings)
         self._told_at = 0.0
+        self._waited: float | None = None  # seconds, by the oldest job; None: or nobody knows
+        self._may_work = True  # as far as Redis says
         self._hung_up = False
 
     def run(self) -> int:
@@ -97,12 +101,12 @@ class Crew:
             for queue in self._consumer().queues:  # names of workers that were killed
                 worker_registration.clean_worker_registry(queue)
         log.info("worker started", processes=len(self._children), queues=list(self._queues))
-        with pulse.beating("worker", " ".join(self._queues)) as beat:
+        with pulse.beating("worker") as beat:
             while not self._alarm.rung:
                 self._start_processes()
                 self._look_after_them()
                 self._read_secrets()
-                beat()
+                beat(self._trouble())
                 self._alarm.sleep(TICK)
             try:
                 return self._wind_up(beat)
@@ -113,23 +117,37 @@ class Crew:
         self._hung_up = True
 
     def _read_secrets(self) -> None:
-        """After a SIGHUP: those of the children to come, and each child its own. From time to time
-        the children do so by themselves; we have no threads, which do not go well with a fork."""
-        if self._hung_up and (rotation := self._settings.rotation):
+        """Those of the children to come, from time to time, and after a SIGHUP, when each child
+        reads its own too. Nobody waits: the children that there are need us."""
+        if not (rotation := self._settings.rotation):
+            return
+        if self._hung_up and rotation.begin():  # or at a later tick: what is read now may be older
             self._hung_up = False
             self._signal_all(signal.SIGHUP)
-            rotation.read_anew()
+        elif rotation.is_due():
+            rotation.begin()
 
     def _start_processes(self) -> None:
         """Those that are not there. A machine that has no room for one may have it later."""
+        now = time.monotonic()
+        due = [child for child in self._children if not child.pid and now >= child.start_at]
+        has_exporter = not self._exporter.is_missing()
+        if (has_exporter and not due) or not self._may_fork():
+            return
         try:
-            for child in self._children:
-                if not child.pid and time.monotonic() >= child.start_at:
-                    child.start_at = time.monotonic() + LONGEST_PAUSE
-                    self._fork(child)
-            self._exporter.keep()
+            for child in due:
+                child.start_at = now + LONGEST_PAUSE
+                self._fork(child)
+            if not has_exporter:
+                self._exporter.start()
         except OSError as error:
             log.error("a process of the worker cannot be started", reason=str(error))
+
+    def _may_fork(self) -> bool:
+        """Whether there are the newest secrets, and no thread that reads them, which would not go
+        well with a fork; a store that is down keeps us from it while it is asked, and no longer."""
+        rotation = self._settings.rotation
+        return rotation is None or rotation.read_for_fork(BRIEFLY)
 
     def _fork(self, child: Child) -> None:
         child.consumer = self._consumer()
@@ -208,8 +226,17 @@ class Crew:
             kind = WorkerStopped if child.killed_because == HAD_TO_STOP else WorkerDied
             self._orphans[child.consumer.name] = kind(f"the process that ran it died: {how}")
 
+    def _trouble(self) -> str:
+        """What `healthcheck` is to say: another worker may do better. Not while the database or
+        Redis does not answer or workers are suspended, for then it would not."""
+        limit = self._settings.job_wait_limit.total_seconds()
+        if self._waited is None or self._waited <= limit or not self._may_work:
+            return ""
+        return f"leaves jobs waiting: the oldest for {self._waited:.0f} s, of {limit:.0f}"
+
     def _tell_database(self) -> None:
-        """Keep the jobs of the living, and let those of the dead be tried again."""
+        """Keep the jobs of the living, let those of the dead be tried again, see what waits."""
+        self._waited = None
         running = [each for c in self._alive() if not c.stopped and (each := c.slot.running)]
         try:
             with self._app.app_context(), self._database.apart() as connection:
@@ -218,6 +245,7 @@ class Crew:
                     del self._orphans[name]
                 if running:
                     claims.renew(connection, running, self._settings.job_lease)
+                self._waited = backlog.oldest(connection, self._queues)
         except DBAPIError as error:
             log.warning("leases are not renewed", reason=str(error.orig).strip())
 
@@ -228,12 +256,14 @@ class Crew:
                     gone.leave(pipeline)
                 for child in self._alive():
                     child.consumer.announce(pipeline, child.pid, bool(child.slot.deadline))
-                pipeline.execute()
+                pipeline.exists(SUSPENDED)
+                self._may_work = not pipeline.execute()[-1]
                 self._gone.clear()
         except RedisError as error:
+            self._may_work = False
             log.warning("Redis does not answer", reason=str(error))
 
-    def _wind_up(self, beat: Callable[[], None]) -> int:
+    def _wind_up(self, beat: pulse.Beat) -> int:
         """Let jobs finish, then go back to the queue, then no more."""
         log.info("worker stops", running=sum(bool(c.slot.deadline) for c in self._children))
         grace = self._settings.shutdown_grace.total_seconds()
@@ -246,7 +276,7 @@ class Crew:
                 interrupted = True
                 self._signal_all(signal.SIGUSR1)
             self._look_after_them()
-            beat()
+            beat(self._trouble())
             self._alarm.sleep(0.2)
         for child in self._alive():
             child.killed_because = HAD_TO_STOP

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from service.rotation import APART, Renewable, Rotation, is_renewed
+from service.rotation import APART, FRESH, Renewable, Rotation, is_renewed
 from service.settings import Settings
 from service.sources import SettingsError
 from tests.conftest import JWT_SECRET
@@ -162,6 +162,68 @@ def test_a_bell_that_rings_amid_a_reading_has_another_begun(
     secret._rotation.ring()
     until(lambda: source.asked == 2, seconds=5)
     until(lambda: secret.get_secret_value() == "second", seconds=5)
+
+
+def long_ago(rotation: Rotation) -> None:
+    rotation._began_at = rotation._ended_at = time.monotonic() - FRESH
+
+
+def test_what_is_forked_gets_the_newest(source: Source, make: Callable[..., Renewable]) -> None:
+    secret = make()
+    source.values["database_url"] = "second"
+    assert secret._rotation.read_for_fork(5)
+    assert source.asked == 0  # it was made a moment ago
+    long_ago(secret._rotation)
+    assert secret._rotation.read_for_fork(5)
+    assert secret.get_secret_value() == "second"
+    assert secret._rotation.read_for_fork(5)
+    assert source.asked == 1  # of many forks at once, the first one asks
+
+
+def test_who_forks_is_told_that_there_is_a_thread(
+    source: Source, make: Callable[..., Renewable]
+) -> None:
+    rotation = make()._rotation
+    source.seconds = 0.5
+    long_ago(rotation)
+    assert not rotation.read_for_fork(0.1)
+    assert rotation.read_for_fork(5)
+    assert source.asked == 1
+
+
+def test_a_store_that_is_down_keeps_nobody_from_a_fork_for_long(
+    source: Source, make: Callable[..., Renewable]
+) -> None:
+    rotation = make()._rotation
+    source.problem = ("SECRETS_FROM", "is down")
+    long_ago(rotation)
+    for _ in range(20):
+        assert rotation.read_for_fork(5)
+    assert source.asked == 1
+
+
+def test_a_lock_that_a_thread_held_at_the_fork_holds_up_nobody(
+    source: Source, make: Callable[..., Renewable]
+) -> None:
+    secret = make()
+    source.values["database_url"] = "second"
+    secret._rotation._lock.acquire()
+    secret._rotation.keep()
+    secret._rotation.ring()
+    until(lambda: secret.get_secret_value() == "second", seconds=5)
+
+
+def test_who_has_no_thread_is_told_when_it_is_time(
+    source: Source, make: Callable[..., Renewable]
+) -> None:
+    first = {"database_url": SecretStr("first")}
+    rotation = Rotation(first, source.read, timedelta(seconds=FRESH))
+    assert not rotation.is_due()
+    long_ago(rotation)
+    assert rotation.is_due()
+    assert rotation.begin()
+    assert not rotation.is_due()
+    assert not Rotation(first, source.read, None).is_due()
 
 
 def test_a_file_is_read_again_as_a_store_is(

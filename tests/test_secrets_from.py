@@ -192,7 +192,7 @@ def test_the_documentation_says_of_each_secret_how_it_is_rotated() -> None:
 # healthcheck, which a container runs every few seconds.
 
 
-def test_looking_at_web_and_scheduler_asks_no_store(
+def test_to_look_at_a_process_asks_no_store(
     load: Load,
     server: Vault,
     monkeypatch: pytest.MonkeyPatch,
@@ -205,30 +205,10 @@ def test_looking_at_web_and_scheduler_asks_no_store(
     monkeypatch.setenv("VAULT_ADDR", server.url)
     assert healthcheck.run(None, "web") == 1
     assert f"web does not answer on port {port}" in capsys.readouterr().err
-    with pulse.beating("scheduler"):
-        assert healthcheck.run(None, "scheduler") == 0
+    for process in ("worker", "scheduler"):
+        with pulse.beating(process):
+            assert healthcheck.run(None, process) == 0
     assert server.asked == []
-
-
-def test_a_worker_is_not_replaced_for_a_store_that_is_down(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
-    monkeypatch.setenv("SECRETS_FROM", "vault://kv/app")
-    monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setenv("VAULT_TOKEN", ROOT_TOKEN)
-    with pulse.beating("worker", "default"):
-        assert healthcheck.run(None, "worker") == 0
-    assert "worker: the database was not asked" in capsys.readouterr().err
-
-
-def test_a_worker_without_settings_is_told_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The control: what is wrong with the environment itself is no reason to be patient."""
-    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
-    with pulse.beating("worker", "default"), pytest.raises(SettingsError, match="DATABASE_URL"):
-        healthcheck.run(None, "worker")
 
 
 def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from service.outbox import FAILED, SUCCEEDED, Job, enqueue
 from service.queue import job
 from service.redis import make_client
 from service.settings import Settings
+from service.worker import SUSPENDED, Crew
 from tests.children import Logs
 from tests.conftest import make_settings
 from tests.serving import variables
@@ -344,45 +345,72 @@ def test_a_sign_of_life_that_somebody_removed_is_there_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
-    with pulse.beating("worker", "low") as beat:
-        next(tmp_path.iterdir()).unlink()
-        assert pulse.lives("worker") == []
-        beat()
-        (life,) = pulse.lives("worker")
-    assert (life.about, life.silence < 5) == ("low", True)
+    with pulse.beating("worker") as beat:
+        for trouble in ("it is late", "late", ""):
+            beat(trouble)
+            next(tmp_path.iterdir()).unlink()
+            assert pulse.lives("worker") == []
+            beat(trouble)
+            (life,) = pulse.lives("worker")
+            assert (life.trouble, life.silence < 5) == (trouble, True)
+
+
+def test_a_worker_says_itself_what_is_wrong(
+    app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
+    with pulse.beating("worker") as beat:
+        for trouble, code in (("is very late", 1), ("is late", 1), ("", 0)):
+            beat(trouble)
+            assert check(app, "worker") == code
+    assert capsys.readouterr().err == "worker is very late\nworker is late\n"
 
 
 def test_a_worker_that_leaves_jobs_waiting_is_not_healthy(
-    app: Flask,
-    client: Client,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    own: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pulse, "folder", lambda: tmp_path)
-    with pulse.beating("worker", "high default"):
-        with app.app_context():
-            id = enqueue(session, tell_pid, delay=timedelta(hours=1))
-            job = session.get(Job, id)
-            assert job is not None
-            job.queued_at = datetime.now(UTC) - timedelta(hours=1)
-            session.commit()
-        assert check(app, "worker") == 1
-        assert "leaves jobs waiting: the oldest for 3600 s, of 900" in capsys.readouterr().err
-        nowhere = make_settings("postgresql+psycopg://127.0.0.1:1/x", "redis://127.0.0.1:1/0")
-        assert healthcheck.run(nowhere, "worker") == 0
-        assert "the database was not asked" in capsys.readouterr().err
-        client.set(healthcheck.SUSPENDED, 1)
-        assert check(app, "worker") == 0
-        client.delete(healthcheck.SUSPENDED)
-        url = app.extensions["settings"].database_url.get_secret_value()
-        assert healthcheck.run(make_settings(url, "redis://127.0.0.1:1/0"), "worker") == 0
-        assert "Redis was not asked" in capsys.readouterr().err
-    with pulse.beating("worker", "high low"):  # that queue is another one's
-        assert check(app, "worker") == 0
-        with app.app_context():
-            session.delete(session.get(Job, id))
-            session.commit()
+    ids = [enqueued(own, sleep, 5), enqueued(own, tell_pid)]
+    with process(own, "worker", "--queues", "default", JOB_WAIT_LIMIT="1s"):
+        until(lambda: check(own, "worker") == 1, seconds=15)
+        assert re.search(
+            r"leaves jobs waiting: the oldest for \d+ s, of 1", capsys.readouterr().err
+        )
+        for id in ids:
+            assert ended(own, id).status == SUCCEEDED
+        until(lambda: check(own, "worker") == 0, seconds=15)
+
+
+def test_jobs_wait_that_nobody_can_run_and_nobody_is_blamed(own: Flask) -> None:
+    client: Client = own.extensions["redis"]
+    settings: Settings = own.extensions["settings"]
+    with own.app_context():
+        id = enqueue(session, be_unimportant, delay=timedelta(hours=1))
+        job = session.get(Job, id)
+        assert job is not None
+        job.queued_at = datetime.now(UTC) - timedelta(hours=1)
+        session.commit()
+    database, redis = settings.database_url, settings.redis_url
+    nowhere = make_settings("postgresql+psycopg://127.0.0.1:1/x", "redis://127.0.0.1:1/0")
+    cases = {
+        (database, redis, "low"): "leaves jobs waiting: the oldest for 3600 s, of 900",
+        (database, redis, "high"): "",  # that queue is another one's
+        (nowhere.database_url, redis, "low"): "",
+        (database, nowhere.redis_url, "low"): "",
+    }
+    for (database_url, redis_url, queue), trouble in cases.items():
+        changes = {"database_url": database_url, "redis_url": redis_url}
+        crew = Crew(own, settings.model_copy(update=changes), [queue])
+        crew._look_after_them()
+        assert crew._trouble() == trouble
+        if trouble:
+            client.set(SUSPENDED, 1)
+            crew._tell_redis()
+            assert crew._trouble() == ""
+            client.delete(SUSPENDED)
+        crew._database.engine.dispose()
+    with own.app_context():
+        session.delete(session.get(Job, id))
+        session.commit()
 
 
 def test_running_processes_are_healthy(app: Flask, worker: Logs, scheduler: Logs) -> None:

@@ -29,7 +29,7 @@ MERGED = {
     "volumes": "name",
     "volumeMounts": "mountPath",
 }
-REPLACED = {"command", "args", "envFrom", "metrics", "policies", "rules", "tls"}
+REPLACED = {"command", "args", "envFrom", "metrics", "policies", "rules", "sources", "tls"}
 
 
 def build(root: Path, folder: str, inside: tuple[str, ...] = ()) -> list[Node]:

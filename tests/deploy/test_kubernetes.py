@@ -9,8 +9,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -21,6 +23,7 @@ from deploy.kubernetes.manifest import FOLDER, read_manifest
 from deploy.reading import Node, commands
 from deploy.rules.traffic import port
 from deploy.shell import Failed
+from service import secretstore
 from service.settings import ROOT
 from tests.deploy.broken import Broken
 from tests.deploy.broken.kubernetes import BROKEN
@@ -260,6 +263,65 @@ def test_the_route_in_the_readme_is_one_that_is_read(root: Path) -> None:
     assert skipped == {"python": "skipped", "schema": "skipped"}
 
 
+def follow_the_page_of_secrets(root: Path) -> None:
+    """Do in `root` what docs/secrets.md says of Vault."""
+    page = (ROOT / "docs/secrets.md").read_text()
+    policy, patch, literals = re.findall(r"```yaml\n(.+?)```", page, re.DOTALL)
+    job = patch.replace("apps/v1", "batch/v1").replace("Deployment", "Job")
+    pods = {name: patch.replace("name: web", f"name: {name}") for name in of_kind("Deployment")}
+    pods["migrate"] = job.replace("{ name: web", "{ name: migrate-SHA").replace(
+        ": web", ": migrate"
+    )
+    base = root / FOLDER / "base"
+    for path in base.iterdir():
+        path.write_text(re.sub(r" +env:\n( +- .*secretKeyRef.*\n)+", "", path.read_text()))
+    (base / "store.yaml").write_text(policy)
+    for name, text in pods.items():
+        (base / f"vault-{name}.yaml").write_text(text)
+    patches = [{"path": f"vault-{name}.yaml"} for name in pods]
+    with changed(base) as found:
+        found |= {"resources": [*found["resources"], "store.yaml"], "patches": patches}
+    for stage in STAGES:
+        with changed(root / FOLDER / "overlays" / stage) as found:
+            found["configMapGenerator"][0]["literals"] += yaml.safe_load(literals)["literals"]
+
+
+@contextmanager
+def changed(folder: Path) -> Iterator[Json]:
+    path = folder / kustomize.NAME
+    yield (found := yaml.safe_load(path.read_text()))
+    path.write_text(yaml.safe_dump(found))
+
+
+def test_pods_can_sign_in_to_vault_as_the_page_of_secrets_has_it(root: Path) -> None:
+    follow_the_page_of_secrets(root)
+    shutil.copy(ROOT / "Dockerfile", root)
+    table = check(root, "kubernetes", None)
+    assert {rule for rule, each in table.items() if each} == {"python", "schema"}, table
+    built = [each.plain() for each in documents(root)]
+    (settings,) = (each["data"] for each in built if each["kind"] == "ConfigMap")
+    file = Path(settings["VAULT_SERVICE_ACCOUNT"])
+    templates = [
+        each["spec"]["template"] for each in built if each["kind"] in ("Deployment", "Job")
+    ]
+    assert len(templates) == 4
+    for spec in (each["spec"] for each in templates):
+        (container,) = spec["containers"]
+        assert "env" not in container
+        (mount,) = (each for each in container["volumeMounts"] if each["name"] == "vault")
+        (volume,) = (each for each in spec["volumes"] if each["name"] == "vault")
+        (source,) = volume["projected"]["sources"]
+        assert Path(mount["mountPath"]) / source["serviceAccountToken"]["path"] == file
+    given = settings | {"VAULT_SERVICE_ACCOUNT": os.devnull}  # that of a machine without pods
+    assert secretstore._store("vault")(given["SECRETS_FROM"].partition("://")[2], given).where
+    (store,) = (each["spec"] for each in built if each["metadata"]["name"] == "store")
+    out, agent = store["egress"]
+    assert urlsplit(settings["VAULT_ADDR"]).port in [each["port"] for each in out["ports"]]
+    assert [each["port"] for each in agent["ports"]] == [80]
+    assert "169.254.170.23/32" in [each["ipBlock"]["cidr"] for each in agent["to"]]
+    assert store["podSelector"]["matchLabels"].items() <= labels("web").items()
+
+
 # --- With kubectl ---------------------------------------------------------------------------
 
 
@@ -320,6 +382,13 @@ def test_kubectl_builds_what_is_read_of_broken_ones_too(
 ) -> None:
     break_it(root / broken.file, broken)
     assert_read_as_built(kubectl, root, "staging" if "staging" in broken.file else "production")
+
+
+@pytest.mark.kubectl
+def test_kubectl_builds_what_the_page_of_secrets_says(kubectl: str, root: Path) -> None:
+    follow_the_page_of_secrets(root)
+    for stage in STAGES:
+        assert_read_as_built(kubectl, root, stage)
 
 
 PATCHES = (

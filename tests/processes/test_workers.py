@@ -231,11 +231,14 @@ def test_what_serves_the_metrics_is_started_though_there_was_no_room(
 
     monkeypatch.setattr(os, "fork", fork)
     monkeypatch.setattr(os, "waitpid", lambda *_: ends.pop(0))
-    exporter.keep()
+    assert exporter.is_missing()
+    exporter.start()
+    assert exporter.is_missing()  # it has died
     with pytest.raises(OSError, match="no room"):
-        exporter.keep()  # it has died
-    exporter.keep()
-    exporter.keep()
+        exporter.start()
+    assert exporter.is_missing()
+    exporter.start()
+    assert not exporter.is_missing()
     assert (forks, ends) == ([], [])
     assert exporter._server is not None
     exporter._server.server_close()
