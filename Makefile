@@ -13,11 +13,6 @@ BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
 
-DEPLOYED_TO := tests/deploy/docker tests/deploy/platforms
-# target: vps
-DEPLOYED_TO += tests/deploy/servers
-# end of target: vps
-
 .PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy test-image check docs bench lock fmt migration \
 	rename feature remove-sample target-remove update clean
 .PHONY: test-starter  # sample
@@ -54,7 +49,8 @@ test-chaos: setup  ## stop, crash and freeze everything under load (needs PgBoun
 	@$(BIN)/python -m pytest tests/chaos -rP --show-capture=stdout
 
 test-deploy: setup  ## build the image, run the stack, release under load (needs a Docker engine)
-	@$(BIN)/python -m pytest $(DEPLOYED_TO) --numprocesses 2 --dist loadscope
+	@$(BIN)/python -m pytest tests/deploy/docker tests/deploy/platforms
+	@$(BIN)/python -m pytest tests/deploy/servers --numprocesses 2 --dist loadscope  # target: vps
 
 # sample
 test-starter: setup  ## the template as it is cloned and made one's own, in copies (8 minutes)

@@ -11,8 +11,9 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.deploy import tables
 from tests.deploy.standin import COMMIT, HEALTHY, NEW, Servers
 
-# Of `make test-deploy`: each of these is one process's from end to end, since what it is tried on
-# takes a while to set up. Much of the time is waited, so several at once take less of it.
+# Of several processes, each of these is one's from end to end, since what it is tried on takes a
+# while to set up: servers, of which one and several are two. The others measure, with 16 clients on
+# all processors: beside each other they find what is slow to be broken.
 SEVERAL = ("servers/test_rolling.py", "servers/test_spread.py")
 SUITES = ("docker/", "platforms/", "servers/")
 

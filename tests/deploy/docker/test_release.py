@@ -24,7 +24,7 @@ from tests.deploy.docker.site import Host, Site, assert_hardened, docker, publis
 from tests.people import PASSWORD
 from tests.waiting import until
 
-PAUSE = 0.2  # seconds: 16 clients stay below the 100 requests a second that nginx lets one address
+PAUSE = 0.4  # seconds: 16 clients stay below the 100 requests a second that nginx lets one address
 Build = Callable[[str], str]
 
 
@@ -47,7 +47,7 @@ def sign_up() -> Ask:
 @contextmanager
 def load_on(host: Host, scenario: str, record: Record) -> Iterator[Load]:
     traffic = Traffic(host)
-    makers = (traffic.index, traffic.create, traffic.show, sign_up)
+    makers = (*(traffic.index, traffic.create, traffic.show) * 2, traffic.index, sign_up)
     start = time.monotonic()
     with Load(host.port, *makers, tls=host.tls, pause=PAUSE) as load:
         load.wait_for_more(100)

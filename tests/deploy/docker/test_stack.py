@@ -27,7 +27,7 @@ from tests.people import PASSWORD
 from tests.ports import free_port
 from tests.waiting import until
 
-PAUSE = 0.2
+PAUSE = 0.4
 
 
 class Laptop(Site):

@@ -58,7 +58,7 @@ def tell(platform: Platform, lab: Lab, builds: Mapping[str, Build]) -> Told:
 
     door = Door(platform.router.port)
     traffic = Traffic(door)  # type: ignore[arg-type]
-    makers = (traffic.index, traffic.create, traffic.show, sign_up)
+    makers = (*(traffic.index, traffic.create, traffic.show) * 2, traffic.index, sign_up)
     with Load(door.port, *makers, clients=CLIENTS, tls=door.tls, pause=PAUSE) as load:
         load.wait_for_more(50)
         assert platform.deploy(*builds["v2"]) is None

@@ -147,7 +147,7 @@ class Fleet:
         until(lambda: self.unfinished() == 0, seconds=60)
         start, before = time.monotonic(), self.welcomed()
         traffic = Traffic(self)  # type: ignore[arg-type]
-        makes = (traffic.index, traffic.create, traffic.update, sign_up)
+        makes = (*(traffic.index, traffic.create, traffic.update) * 2, traffic.index, sign_up)
         makers = makes if keep_alive else [partial(_not_kept, make) for make in makes]
         address = self.front.address
         with Counted(
