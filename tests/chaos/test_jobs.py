@@ -65,7 +65,7 @@ def frozen_amid_a_job(plant: Plant) -> bool:
 def kill_whole_workers(plant: Plant) -> None:
     """kill -9 of the worker with all its processes: nobody is left to notice."""
     for _ in range(4):
-        until(lambda: plant.processes("naive"), seconds=5)
+        until(lambda: plant.processes("naive"))
         until(lambda: frozen_amid_a_job(plant), seconds=5)
         for kind in ("worker", "naive"):
             plant.signal_all(kind, signal.SIGKILL)
@@ -83,7 +83,7 @@ def stop_workers(plant: Plant) -> None:
 def stop_groups(plant: Plant) -> None:
     """SIGTERM to every process of the worker, as Heroku and systemd do."""
     for _ in range(4):
-        until(lambda: plant.processes("naive"), seconds=5)
+        until(lambda: plant.processes("naive"))
         for kind in ("worker", "naive"):
             plant.signal_all(kind, signal.SIGTERM)
         time.sleep(0.5)

@@ -205,7 +205,8 @@ CLOUDRUN = (
 
 
 # target: ecs
-_ARN = "arn:aws:ecs:eu-central-1:1:task-definition/slipway-production"
+_FAMILIES = "arn:aws:ecs:eu-central-1:1:task-definition/"
+_ARN = f"{_FAMILIES}slipway-production"
 _NEW_TASKS = "\t".join(f"{_ARN}-{each}:9" for each in ("worker", "scheduler", "web"))
 ECS = (
     Row(r"^aws ecs describe-services \S+ \S+ --services web ", f"{_ARN}-web:8"),
@@ -228,7 +229,7 @@ ECS = (
         f"{_ARN}-web:9",
         serves=r"\1",
     ),
-    Row(r'register-task-definition .*"family": "(slipway-production-\w+)"', rf"{_ARN[:-18]}\1:9"),
+    Row(r'register-task-definition .*"family": "(slipway-production-\w+)"', rf"{_FAMILIES}\1:9"),
     Row(r"^aws ecs run-task ", "arn:task"),
     Row(r"^aws ecs describe-tasks ", "0\tEssential container in task exited"),
     Row(r"^aws ecs describe-services .* --services worker scheduler web ", _NEW_TASKS),

@@ -130,6 +130,7 @@ def break_it(path: Path, broken: Broken) -> None:
         path.write_text(before.replace(broken.there, broken.instead, 1))
 
 
+# target: render
 SECRET = "{ key: JWT_SECRET, generateValue: true }"
 
 
@@ -153,6 +154,7 @@ def test_a_secret_may_come_from_a_store_and_a_flag_be_set(
     assert all(said in what for what in findings)
 
 
+# end of target: render
 @pytest.mark.parametrize("target", TARGETS)
 def test_each_rule_was_seen_to_find_something(target: str) -> None:
     broken = {each.rule for each in of(target).BROKEN}
@@ -316,6 +318,7 @@ YOURS = """    stripe_api_key: StrongSecret = Field(description="Stripe's.")
 """
 
 
+@WITH_ONE
 def test_required_settings_of_yours_are_missed_until_they_are_given(tmp_path: Path) -> None:
     """In a copy of the code, as somebody adds them; then with both in one of the manifests."""
     shutil.copytree(ROOT / "service", tmp_path / "service")

@@ -215,9 +215,10 @@ def test_what_ci_runs_by_itself_is_what_it_runs_here() -> None:
     text = "".join(path.read_text() for path in FOLDER.iterdir())
     named = set(re.findall(r"run: make ([a-z-]+)$", text, re.M))
     assert {"check", "test", "test-chaos", "test-deploy", "test-image"} <= named
-    for target in named - {"setup", "test-image", "remove-sample"}:
+    # The last is of a quarter of an hour, and of nothing that a team changes.
+    for target in named - {"setup", "test-image", "remove-sample", "test-starter"}:
         assert re.search(rf"^{target}:", makefile, re.M), target
-        assert re.search(rf"\bmake {target}(  # sample)?$", run, re.M), target
+        assert re.search(rf"\bmake {target}$", run, re.M), target
     # A part of test-deploy, and what tests/starter calls in copies.
     assert re.search(r"^test-image:.*\n.*tests/deploy/docker/test_image.py", makefile, re.M)
     assert "tests/deploy/docker " in makefile
