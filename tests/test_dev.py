@@ -74,12 +74,17 @@ def running(
 
 
 def supervisor(**children: str) -> list[str]:
-    """A program that runs each child, given as Python code, under its name."""
+    """A program that runs each child, given as Python code, under its name.
+
+    Children are not measured: a killed supervisor's get SIGTERM once for each of its threads, and
+    coverage's handler, come to again while it saves, waits for its own lock, five seconds a time.
+    """
     code = f"""
         import os, sys
         from pathlib import Path
         from service.supervisor import Supervisor
-        supervisor = Supervisor(Path.cwd(), dict(os.environ, PYTHONUNBUFFERED="1"))
+        env = {{name: os.environ[name] for name in os.environ if not name.startswith("COVERAGE_")}}
+        supervisor = Supervisor(Path.cwd(), dict(env, PYTHONUNBUFFERED="1"))
         for name, code in {children!r}.items():
             supervisor.start(name, [sys.executable, "-c", code])
         outcome = supervisor.follow()
