@@ -13,7 +13,7 @@ from deploy.manifest import Finding, Manifest
 from deploy.reading import Place
 from deploy.shell import Failed
 from deploy.targets import TARGETS
-from service.settings import environment
+from service.environment import environment
 
 SKIPPED = "skipped"  # a rule that could not be looked at: never "ok"
 

@@ -15,7 +15,7 @@ from deploy.readiness import report
 from deploy.shell import Failed, finish_commands
 from deploy.targets import TARGETS
 from deploy.vps import cli as vps  # target: vps
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 
 
 def parser() -> argparse.ArgumentParser:

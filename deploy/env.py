@@ -16,7 +16,8 @@ from shlex import quote
 from deploy.manifest import Variable
 from deploy.shell import Failed, say
 from deploy.targets import TARGETS
-from service.settings import Settings, variable
+from service.environment import variable
+from service.settings import Settings
 
 PLACEHOLDER = "change-me"  # refused by the service in production, so that nobody forgets it
 # What nobody can make up.

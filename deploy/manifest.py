@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deploy.reading import Node, Place
-from service.settings import ROOT
+from service.environment import ROOT
 
 Kind = Literal["web", "worker", "scheduler", "migrate"]
 LASTING: tuple[Kind, ...] = ("web", "worker", "scheduler")  # that run until they are told to stop

@@ -9,10 +9,10 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from docs import pages
-from service import settings
+from service import environment
 
 ROOT = Path(__file__).resolve().parent.parent
-name, release = settings.project()
+name, release = environment.project()
 project = " ".join(word.capitalize() for word in name.split("-"))
 extensions = ["myst_parser"]
 root_doc = "README"

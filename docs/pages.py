@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from deploy import readiness
-from service.settings import Settings, is_secret, variable
+from service.environment import is_secret, variable
+from service.settings import Settings
 from service.variables import Rate
 
 FIRST = "README.md"

@@ -25,7 +25,8 @@ def worker(arguments: argparse.Namespace) -> int:
     """run jobs (processes: WORKER_CONCURRENCY)"""
     import tempfile
 
-    from service.settings import Settings, share_metrics
+    from service.environment import share_metrics
+    from service.settings import Settings
 
     settings = Settings.load()
     with tempfile.TemporaryDirectory(prefix="service-metrics-", ignore_cleanup_errors=True) as name:

@@ -32,7 +32,8 @@ from service import posts  # sample
 from service import uploads
 from service import users
 from service.edge import Edge, behind_proxies
-from service.settings import ROOT, Settings
+from service.environment import ROOT
+from service.settings import Settings
 
 log = structlog.get_logger()
 

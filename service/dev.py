@@ -18,8 +18,8 @@ from pathlib import Path
 from service.demo import EMAIL, PASSWORD
 from service.devserver import Server, ServerError, remembered
 from service.devservers import Postgres, Redis
+from service.environment import environment
 from service.ports import Refused, refuse_taken
-from service.settings import environment
 from service.supervisor import Supervisor
 from service.variables import PLACEHOLDER
 

@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from service import budget, edge, flags, limits, migrations, server
 from service.engine import make_engine
+from service.environment import FLAG, is_secret, variable
 from service.redis import make_client
-from service.settings import FLAG, Settings, is_secret, variable
+from service.settings import Settings
 from service.variables import Rate, redacted
 
 Finding = dict[str, Any]

@@ -5,7 +5,8 @@ Change what the page shows: service/pages/home.html, .css and .js, which need no
 
 from flask import Flask, Response, jsonify, request, send_from_directory
 
-from service.settings import ROOT, Settings, project
+from service.environment import ROOT, project
+from service.settings import Settings
 
 PAGES = ROOT / "service" / "pages"
 CONTENT_SECURITY_POLICY = (

@@ -17,7 +17,8 @@ from typing import Any
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
 
-from service.settings import Settings, is_secret
+from service.environment import is_secret
+from service.settings import Settings
 
 Event = MutableMapping[str, Any]
 

@@ -15,7 +15,8 @@ from flask import Flask, current_app
 from pydantic import SecretStr
 
 from service import claims
-from service.settings import ROOT, Settings, settings
+from service.environment import ROOT
+from service.settings import Settings, settings
 from service.sources import SettingsError
 
 log = structlog.get_logger()

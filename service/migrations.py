@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from service.connections import is_hopeless
-from service.settings import ROOT, Settings
+from service.environment import ROOT
+from service.settings import Settings
 
 log = structlog.get_logger()
 

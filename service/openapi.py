@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_json
 
+from service.environment import ROOT, project
 from service.schemas import Body, Out, Query
-from service.settings import ROOT, project
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -19,8 +19,9 @@ from urllib.parse import quote, urlsplit
 from flask import Flask, current_app
 from pydantic import SecretStr
 
+from service.environment import ROOT
 from service.errors import Unavailable
-from service.settings import ROOT, Settings
+from service.settings import Settings
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 TIMEOUT = 30  # seconds that the server may be silent

@@ -10,24 +10,22 @@ import gc
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_hex
 
 import structlog
 from flask import Flask
-from prometheus_client import multiprocess
 from redis import RedisError
 from rq import worker_registration
 from sqlalchemy.exc import DBAPIError
 
-from service import backlog, claims, launcher, metrics, pulse, reports, server
+from service import backlog, claims, pulse, server
 from service.alarm import Alarm
 from service.app import create_app
-from service.board import Board, Slot
+from service.board import Board
+from service.child import Child
 from service.claims import WorkerDied, WorkerStopped
 from service.consumer import Consumer
 from service.db import Database
@@ -42,27 +40,11 @@ TICK = 1.0  # seconds between two looks at the children
 ANNOUNCE = 5.0  # seconds between two signs of life
 OVERTIME = 10.0  # seconds after its time-out until a job that did not notice it is killed
 LAST_WORDS = 3.0  # seconds before the end of the grace that jobs have to go back to the queue
-LONGEST_PAUSE = 10.0  # seconds before a child that keeps dying is started again
 SUSPENDED = "rq:suspended"  # set by `rq suspend`
 HAD_TO_STOP = "the worker had to stop"
 REDIS_TIMEOUT = 5  # seconds; longer than Consumer's POLL
 QUICK = 1  # second
 BRIEFLY = 0.2  # seconds that we wait for a store, which mostly takes less; else for the next tick
-
-
-@dataclass
-class Child:
-    """A process that runs jobs, or the one that will be started in its place."""
-
-    number: int
-    slot: Slot
-    consumer: Consumer
-    pid: int = 0
-    started: float = 0.0  # monotonic seconds
-    start_at: float = 0.0
-    pause: float = 0.0
-    stopped: bool = False  # by SIGSTOP
-    killed_because: str = ""
 
 
 class Crew:
@@ -136,8 +118,7 @@ class Crew:
             return
         try:
             for child in due:
-                child.start_at = now + LONGEST_PAUSE
-                self._fork(child)
+                child.start(self._app, self._consumer(), self._settings, lambda: self._hung_up)
             if not has_exporter:
                 self._exporter.start()
         except OSError as error:
@@ -148,38 +129,6 @@ class Crew:
         well with a fork; a store that is down keeps us from it while it is asked, and no longer."""
         rotation = self._settings.rotation
         return rotation is None or rotation.read_for_fork(BRIEFLY)
-
-    def _fork(self, child: Child) -> None:
-        child.consumer = self._consumer()
-        child.slot.end()
-        child.started, child.stopped, child.killed_because = time.monotonic(), False, ""
-        sys.stdout.flush()
-        parent = os.getpid()
-        if pid := os.fork():
-            child.pid = pid
-            return
-        code = 1
-        try:  # in the child, which must not get past this
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            # Nobody renews our leases without a parent, or ends a job that hangs.
-            launcher.die_with(parent, signal.SIGKILL)
-            reports.begin_anew()
-            metrics.write_as(_metrics_of(child))
-            if rotation := self._settings.rotation:
-                rotation.keep()
-                signal.signal(signal.SIGHUP, rotation.ring)
-                if self._hung_up:  # by a signal that found our parent's handler, in this process
-                    rotation.ring()
-            child.consumer.run(child.slot)
-            code = 0
-        except BaseException:
-            log.exception("worker process failed")
-        finally:
-            with contextlib.suppress(BaseException):
-                self._app.extensions["handover"].close()
-                reports.flush()
-            os._exit(code)
 
     def _consumer(self) -> Consumer:
         name = f"{self._host}.{os.getpid()}.{token_hex(4)}"
@@ -193,7 +142,7 @@ class Crew:
             deadline = child.slot.deadline
             if child.pid and deadline and now > deadline + OVERTIME:
                 child.killed_because = "it did not notice its time-out"
-                self._signal(child, signal.SIGKILL)
+                child.send_signal(signal.SIGKILL)
         if now - self._told_at >= ANNOUNCE or self._orphans:
             self._told_at = now
             self._tell_database()
@@ -201,23 +150,12 @@ class Crew:
 
     def _reap(self) -> None:
         for child in self._children:
-            while child.pid:
-                pid, status = os.waitpid(child.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
-                if not pid:
-                    break
-                if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
-                    child.stopped = os.WIFSTOPPED(status)
-                    continue
-                self._buried(child, os.waitstatus_to_exitcode(status))
+            if (code := child.reap()) is not None:
+                self._buried(child, code)
 
     def _buried(self, child: Child, code: int) -> None:
-        """Note the end of a child, and when the next one is to take its place."""
-        multiprocess.mark_process_dead(_metrics_of(child))  # type: ignore[no-untyped-call]
-        child.pid = 0
+        """Note the end of a child, and of the job that it was at."""
         self._gone.append(child.consumer)
-        lived = time.monotonic() - child.started
-        child.pause = 0 if lived > LONGEST_PAUSE else min(max(child.pause * 2, 0.1), LONGEST_PAUSE)
-        child.start_at = time.monotonic() + (child.pause if code else 0)
         if not code and not child.slot.deadline:
             return
         how = child.killed_because or _told(code)
@@ -280,7 +218,7 @@ class Crew:
             self._alarm.sleep(0.2)
         for child in self._alive():
             child.killed_because = HAD_TO_STOP
-            self._signal(child, signal.SIGKILL)
+            child.send_signal(signal.SIGKILL)
         while self._alive():
             self._reap()
             self._alarm.sleep(0.05)
@@ -294,11 +232,7 @@ class Crew:
 
     def _signal_all(self, number: signal.Signals) -> None:
         for child in self._alive():
-            self._signal(child, number)
-
-    def _signal(self, child: Child, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child.pid, number)
+            child.send_signal(number)
 
 
 def run(settings: Settings, queues: Sequence[str] | None) -> int:
@@ -306,11 +240,6 @@ def run(settings: Settings, queues: Sequence[str] | None) -> int:
     gc.freeze()  # what was imported is shared with the children for good
     gc.enable()
     return Crew(app, settings, queues or QUEUES).run()
-
-
-def _metrics_of(child: Child) -> str:
-    """Whose the files of its metrics are: its successors go on with them, or they would pile up."""
-    return f"child-{child.number}"
 
 
 def _quick(settings: Settings) -> Settings:

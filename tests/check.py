@@ -24,7 +24,7 @@ from deploy.docker.stack import servers_conf
 from deploy.readiness import locks
 from deploy.vps import edge  # target: vps
 from service.devservers import Postgres
-from service.settings import ROOT
+from service.environment import ROOT
 from tests import site
 from tests.nginx import here, kinds_of_servers  # target: vps
 from tests.ports import free_port

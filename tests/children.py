@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
+from service.environment import ROOT, variable
 from service.launcher import spawn
-from service.settings import ROOT, Settings, variable
+from service.settings import Settings
 
 START_LIMIT = 30.0  # seconds until it must be ready
 STOP_LIMIT = 40.0  # seconds from SIGTERM to its end

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 # Files of service/ that import everything and are imported by no layer.
 ENTRY_POINTS = ("__main__", "app", "demo", "dev", "scheduler", "wsgi", "worker")
+OF_DEPLOY = ("service.environment", "service.settings")  # all that deploy/ may import of it
 MAY_IMPORT_APP = ("__main__", "demo", "scheduler", "wsgi", "worker")
 
 # Imports inside a function: (file, what), and what they would cost at the top.
@@ -31,7 +32,7 @@ LATE = {
     ("service/reports.py", "sentry_sdk"): "optional; 0.15 s and 15 MB",
     ("service/secretstore.py", "service"): "http.client with ssl, or botocore: 0.4 s, for who asks",
     ("service/server.py", "service"): "its metrics need what gunicorn.conf.py sets",
-    ("service/settings.py", "tomllib"): "10 ms that not each start needs to pay",
+    ("service/environment.py", "tomllib"): "10 ms that not each start needs to pay",
 }
 LATE_ANYTHING = ("deploy/__main__.py", "service/__main__.py")  # each command pays for what it needs
 
@@ -176,10 +177,10 @@ def nothing_hides_behind_type_checking(tree: Tree) -> Problems:
                 yield f"{path}:{node.lineno}: TYPE_CHECKING hides a cycle"  # type: ignore[attr-defined]
 
 
-def only_settings_read_the_environment(tree: Tree) -> Problems:
+def one_file_reads_the_environment(tree: Tree) -> Problems:
     """gunicorn.conf.py may set a variable; on a server the settings' library may not be there."""
     for path, source in tree.sources.items():
-        if path in ("service/settings.py", "deploy/vps/host/surroundings.py"):
+        if path in ("service/environment.py", "deploy/vps/host/surroundings.py"):
             continue
         assigned = [
             target.value
@@ -202,8 +203,8 @@ def neighbours_keep_apart(tree: Tree) -> Problems:
         top = each.name.partition(".")[0]
         if each.path.startswith("service/") and top in ("deploy", "tests", "bench", "migrations"):
             yield each.says(f"the service imports {each.name}")
-        if each.path.startswith("deploy/") and top == "service" and each.name != "service.settings":
-            yield each.says(f"deploy imports {each.name}: only service.settings")
+        if each.path.startswith("deploy/") and top == "service" and each.name not in OF_DEPLOY:
+            yield each.says(f"deploy imports {each.name}: only {' and '.join(OF_DEPLOY)}")
         if each.path.startswith("migrations/versions/") and top == "service":
             yield each.says(f"a revision imports {each.name}, which will change")
 
@@ -220,6 +221,6 @@ RULES = (
     modules_have_no_cycle,
     imports_are_at_the_top,
     nothing_hides_behind_type_checking,
-    only_settings_read_the_environment,
+    one_file_reads_the_environment,
     neighbours_keep_apart,
 )

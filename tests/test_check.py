@@ -9,7 +9,7 @@ from sqlalchemy import Column, Integer, Table
 from deploy.readiness.locks import problems
 from service.db import Model
 from service.devservers import Postgres
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.check import CHECKS, OURS, differences, endings
 
 PROJECT = """

@@ -21,8 +21,9 @@ from flask import Flask
 from service import demo, healthcheck
 from service.__main__ import main
 from service.devservers import Postgres
+from service.environment import ROOT
 from service.ports import Refused, refuse_taken
-from service.settings import ROOT, Settings
+from service.settings import Settings
 from tests.conftest import make_settings
 
 COMMANDS = ("web", "migrate", "seed", "dev", "migration", "healthcheck", "doctor")

@@ -26,8 +26,9 @@ from service.app import create_app
 from service.db import fetch, session
 from service.devservers import Postgres, Redis
 from service.engine import IDLE_BEFORE_LOOK, make_engine
+from service.environment import ROOT
 from service.rows import Prepared
-from service.settings import ROOT, Settings
+from service.settings import Settings
 from service.users.models import User
 from tests import things
 from tests.children import surroundings

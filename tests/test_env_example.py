@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from service.settings import ROOT, Settings, SettingsError, is_secret, variable
+from service.environment import ROOT, is_secret, variable
+from service.settings import Settings
+from service.sources import SettingsError
 from service.variables import PLACEHOLDER
 
 EXAMPLE = ROOT / ".env.example"

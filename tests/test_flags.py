@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import doctor, flags
+from service.environment import ROOT
 from service.flags import Flag
 from service.ids import uuid7
-from service.settings import ROOT, Settings
+from service.settings import Settings
 from service.sources import SettingsError
 from service.variables import share
 from tests.conftest import make_settings

@@ -9,8 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.app import create_app
+from service.environment import project
 from service.home import PAGES
-from service.settings import Settings, project
+from service.settings import Settings
 from service.users.demo import EMAIL, PASSWORD
 
 FILES = {"/home.css": "css", "/home.js": "javascript", "/home.svg": "svg+xml"}

@@ -1,10 +1,10 @@
-"""Imports point downwards, only settings.py reads the environment; the rules are in layers.py."""
+"""Imports point downwards, one file reads the environment; the rules are in layers.py."""
 
 from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests import layers
 from tests.layers import LATE, RULES, Problems, Tree
 
@@ -17,7 +17,7 @@ GOOD = {
     "FEATURES = (\n    users,\n    posts,\n)\ndef f():\n    from flask_cors import CORS",
     "service/wsgi.py": "from service.app import create_app",
     "service/__main__.py": "def web():\n    from service import wsgi",
-    "service/settings.py": "import os\nos.environ.get('PORT')",
+    "service/environment.py": "import os\nos.environ.get('PORT')",
     "service/db.py": "from service.settings import Settings",
     "service/users/__init__.py": "from service.users.routes import bp",
     "service/users/models.py": "from service.db import Model",
@@ -64,26 +64,31 @@ BROKEN = [
         "hides",
     ),
     (
-        layers.only_settings_read_the_environment,
+        layers.one_file_reads_the_environment,
         "service/db.py",
         "import os\nos.environ['A'] = 'b'",
         "db.py:2",
     ),
-    (layers.only_settings_read_the_environment, "service/db.py", "from os import environ", "reads"),
+    (layers.one_file_reads_the_environment, "service/db.py", "from os import environ", "reads"),
     (
-        layers.only_settings_read_the_environment,
+        layers.one_file_reads_the_environment,
         "gunicorn.conf.py",
         "import os\na = os.environ['A']",
         "reads",
     ),
     (
-        layers.only_settings_read_the_environment,
+        layers.one_file_reads_the_environment,
         "service/db.py",
         "import os\nos.getenv('A')",
         "reads",
     ),
     (layers.neighbours_keep_apart, "service/db.py", "import deploy.plan", "the service imports"),
-    (layers.neighbours_keep_apart, "deploy/plan.py", "import service.db", "only service.settings"),
+    (
+        layers.neighbours_keep_apart,
+        "deploy/plan.py",
+        "import service.db",
+        "only service.env",
+    ),
     (layers.neighbours_keep_apart, "migrations/versions/2.py", "import service.db", "will change"),
 ]
 

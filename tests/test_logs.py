@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from service.environment import ROOT
 from service.logs import hide
-from service.settings import ROOT
 from tests.children import surroundings
 
 SECRETS = re.compile(r"hunter2")

@@ -18,8 +18,9 @@ from structlog.testing import capture_logs
 
 from service import migrations
 from service.devservers import Postgres
+from service.environment import ROOT
 from service.migrations import MigrationError, migrate
-from service.settings import ROOT, Settings
+from service.settings import Settings
 from tests.children import surroundings
 from tests.conftest import FAST, JWT_SECRET, make_settings
 from tests.ports import free_port

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service import reloading
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.children import surroundings
 from tests.serving import variables
 

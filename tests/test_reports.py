@@ -6,7 +6,7 @@ import sys
 import textwrap
 from http.server import ThreadingHTTPServer
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.children import surroundings
 from tests.sentry import Envelope
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from service.settings import ROOT, Settings
+from service.environment import ROOT
+from service.settings import Settings
 
 HOOKS = [
     hook

@@ -12,7 +12,7 @@ import pytest
 from deploy.cli import parser as operators
 from service.__main__ import parser
 from service.devservers import Postgres, Redis
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.children import surroundings
 from tests.serving import own_database, variables
 

@@ -10,7 +10,8 @@ import pytest
 
 from service import healthcheck, pulse
 from service.__main__ import main
-from service.settings import ROOT, Settings, is_secret, variable
+from service.environment import ROOT, is_secret, variable
+from service.settings import Settings
 from service.sources import SettingsError
 from tests.ports import free_port
 from tests.test_settings import NO_DOTENV, SECRET, VALID

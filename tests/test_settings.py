@@ -7,13 +7,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from service.settings import (
-    Settings,
-    SettingsError,
-    is_secret,
-    origin,
-    variable,
-)
+from service.environment import is_secret, origin, variable
+from service.settings import Settings
+from service.sources import SettingsError
 from service.variables import redacted
 
 SECRET = "correct-horse-battery-staple-and-more"

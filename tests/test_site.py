@@ -10,7 +10,8 @@ import pytest
 from deploy import readiness
 from deploy.targets import TARGETS
 from docs import pages
-from service.settings import ROOT, Settings, is_secret, variable
+from service.environment import ROOT, is_secret, variable
+from service.settings import Settings
 from tests import site
 from tests.test_env_example import entries
 

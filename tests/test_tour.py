@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from service.settings import ROOT
+from service.environment import ROOT
 
 TOUR = ROOT / "docs" / "tour.md"
 # [`service/edge.py`](../service/edge.py) `Edge.__call__`

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service import secretstore
-from service.settings import ROOT
+from service.environment import ROOT
 from service.stores import StoreError
 from tests.ports import free_port
 from tests.vault import (

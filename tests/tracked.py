@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from service.settings import ROOT
+from service.environment import ROOT
 
 
 def tracked(folder: Path) -> None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from deploy.docker.host import last_words
 from deploy.docker.stack import Stack, other, servers_conf
 from deploy.shell import CommandFailed, Failed, run
-from service.settings import ROOT
+from service.environment import ROOT
 
 RELOAD_WITHIN = 15  # seconds until nginx's new workers are there
 RESOLVE = 1.0  # seconds; Docker's DNS answers within a few thousandths of one

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from deploy import smoke
 from deploy.docker.stack import COLOURS, NGINX_IMAGE, Image, Stack
 from deploy.shell import CommandFailed, Failed, run, say, step, succeeds
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 
 # `start_interval` of a health check needs this engine; `!override` and `--wait` this Compose.
 OLDEST_ENGINE, OLDEST_COMPOSE = (25, 0), (2, 25)

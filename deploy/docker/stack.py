@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 
 NAME = "slipway"  # as in compose.yaml
 FILES = ("compose.yaml", "compose.production.yaml")

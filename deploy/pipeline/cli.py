@@ -19,7 +19,7 @@ from deploy.pipeline.plan import STAGES, Release, typed
 from deploy.pipeline.plans import PLANS
 from deploy.pipeline.promote import FORMER, Session
 from deploy.shell import CommandFailed, Failed, finish_commands, run, stop_when_told
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 
 WAIT = "DEPLOY_WAIT"
 IMAGE = re.compile(r"[\w][\w.:/@-]*")  # without what sed or a shell would take for its own

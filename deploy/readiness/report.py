@@ -10,7 +10,7 @@ from deploy.readiness.answers import Answer, failed
 from deploy.readiness.subject import ONE_STAGE, READERS, Subject
 from deploy.shell import Failed, say
 from deploy.vps.servers import FILE
-from service.settings import ROOT
+from service.environment import ROOT
 
 WIDTH = 20  # of the longest name, and a space
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from deploy.manifest import KINDS, Finding, Manifest, Process
-from service.settings import ROOT
+from service.environment import ROOT
 
 # The forms that are `python -m service web`.
 GUNICORN = (

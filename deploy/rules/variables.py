@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from deploy.manifest import Finding, Manifest, Stage, Variable
 from deploy.reading import Place
 from deploy.rules.written import every_process, place_of, settings_of, written
-from service.settings import FLAG, Settings, is_secret, read_flags, variable
+from service.environment import FLAG, is_secret, read_flags, variable
+from service.settings import Settings
 
 # Known to Python, the server or the tools, and no business of the settings class.
 FOREIGN = {"PYTHONUNBUFFERED", "PYTHONHASHSEED", "WEB_CONCURRENCY_SET_BY", "SENTRY_RELEASE"}

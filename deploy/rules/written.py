@@ -10,7 +10,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from deploy.manifest import Manifest, Process, Stage
 from deploy.reading import Place
-from service.settings import Settings, is_secret, variable
+from service.environment import is_secret, variable
+from service.settings import Settings
 
 VALID = {
     "app_env": "production",

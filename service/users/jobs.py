@@ -5,8 +5,8 @@ from uuid import UUID
 from service import mail
 from service.db import session
 from service.effects import once
+from service.environment import project
 from service.queue import job
-from service.settings import project
 from service.users.models import User
 
 

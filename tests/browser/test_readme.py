@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.children import Logs, surroundings
 from tests.serving import Served
 

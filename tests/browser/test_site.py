@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests import site
 from tests.browser.browser import PHONE, Browser
 

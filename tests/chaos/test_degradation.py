@@ -25,8 +25,8 @@ from service.app import create_app
 from service.db import session
 from service.devserver import Server
 from service.devservers import Postgres, Redis
+from service.environment import ROOT
 from service.outbox import enqueue
-from service.settings import ROOT
 from tests.chaos import records
 from tests.chaos.plant import QUICK, SERVICE
 from tests.chaos.traffic import Traffic, send_to

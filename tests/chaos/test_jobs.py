@@ -11,8 +11,8 @@ import pytest
 
 from service.db import session
 from service.devservers import Postgres, Redis
+from service.environment import ROOT
 from service.outbox import enqueue
-from service.settings import ROOT
 from tests.chaos import records
 from tests.chaos.plant import QUICK, Outcome, Plant, meanwhile
 from tests.children import Logs

@@ -18,8 +18,8 @@ import psycopg
 import pytest
 
 from service.devservers import Postgres, Redis
+from service.environment import ROOT
 from service.launcher import spawn
-from service.settings import ROOT
 from tests.chaos.load import Ask, Load, Outcome, Record, failed, figures, send
 from tests.chaos.traffic import TABLE, a_read, send_to
 from tests.serving import Served, own_database

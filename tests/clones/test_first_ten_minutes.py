@@ -2,7 +2,7 @@
 
 import re
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.clones.conftest import Clone
 from tests.starter.git import git
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 from starter import parts, target
 from starter.repository import Repository
 from starter.tree import Tree

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.__main__ import main
-from service.settings import ROOT
+from service.environment import ROOT
 
 PROGRAM = """\
 #!{python}

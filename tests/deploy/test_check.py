@@ -20,7 +20,8 @@ from deploy.manifest import KINDS, Finding
 from deploy.rules import commands, releases, written
 from deploy.shell import Failed
 from deploy.targets import TARGETS
-from service.settings import ROOT, Settings, environment
+from service.environment import ROOT, environment
+from service.settings import Settings
 from tests.deploy.broken import Broken
 
 FOLDERS = ("deploy", ".do", ".railway")

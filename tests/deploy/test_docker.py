@@ -11,7 +11,7 @@ from deploy.docker.edge import Configuration, parse
 from deploy.docker.host import find_image
 from deploy.docker.stack import NGINX_IMAGE, Image, Stack, other, servers_conf
 from deploy.shell import CommandFailed, Failed, run
-from service.settings import ROOT
+from service.environment import ROOT
 
 STACK = Stack("shop")
 HELD = Stack("shop", hand="1a2b3c4d5e6f")

@@ -21,7 +21,8 @@ from deploy.manifest import KINDS
 from deploy.rules.budgets import PATIENCE
 from service import server
 from service.__main__ import parser
-from service.settings import ROOT, Settings
+from service.environment import ROOT
+from service.settings import Settings
 
 ECS = ROOT / "deploy" / "ecs"
 README = (ECS / "README.md").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 
 AWS = """#!/bin/sh
 # In the place of the AWS CLI: notes what it is asked, and answers as it is told.

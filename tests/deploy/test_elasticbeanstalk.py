@@ -15,7 +15,7 @@ from deploy.__main__ import main
 from deploy.elasticbeanstalk import bundle
 from deploy.elasticbeanstalk.manifest import STAGES, read_manifest
 from deploy.shell import Failed
-from service.settings import ROOT
+from service.environment import ROOT
 
 EB = "deploy/elasticbeanstalk"
 REQUIRED = {

@@ -10,7 +10,9 @@ import pytest
 from deploy import env
 from deploy.__main__ import main
 from deploy.targets import TARGETS
-from service.settings import ROOT, Settings, SettingsError, environment
+from service.environment import ROOT, environment
+from service.settings import Settings
+from service.sources import SettingsError
 
 CLIS = ("aws", "docker", "doctl", "fly", "gcloud", "heroku", "kubectl", "railway")
 # Writes its words, a line each, and what comes on its standard input.

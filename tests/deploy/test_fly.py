@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.check import check
-from service.settings import ROOT
+from service.environment import ROOT
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.__main__ import main
 from deploy.pipeline import audit
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.answers import TABLES, VARIABLES
 from tests.deploy.clouds import Cloud, served
 

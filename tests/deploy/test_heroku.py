@@ -7,7 +7,7 @@ import pytest
 
 from deploy.check import check
 from deploy.env import needed
-from service.settings import ROOT
+from service.environment import ROOT
 
 
 @pytest.fixture

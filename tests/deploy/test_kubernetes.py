@@ -24,7 +24,7 @@ from deploy.reading import Node, commands
 from deploy.rules.traffic import port
 from deploy.shell import Failed
 from service import secretstore
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.broken import Broken
 from tests.deploy.broken.kubernetes import BROKEN
 from tests.deploy.cluster import Cluster

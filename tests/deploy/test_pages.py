@@ -13,7 +13,7 @@ from deploy.cli import parser
 from deploy.pipeline.plan import Release, typed
 from deploy.pipeline.plans import PLANS
 from deploy.targets import TARGETS
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 from tests.tracked import tracked
 
 # What must not be called from a test: clouds, their clients, and what installs or builds.

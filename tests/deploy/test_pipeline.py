@@ -17,7 +17,7 @@ from deploy.pipeline.plan import Command, filled, typed
 from deploy.pipeline.plans import PLANS
 from deploy.shell import Failed
 from deploy.targets import TARGETS
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.answers import VARIABLES
 
 DOCKER = ["promote", "docker", "--image", "slipway:1"]

@@ -18,7 +18,7 @@ from deploy.pipeline.plan import Command, Plan, Release
 from deploy.pipeline.plans import PLANS
 from deploy.pipeline.promote import FORMER, Session, _wants
 from deploy.shell import Failed
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 from tests.deploy.answers import TABLES, VARIABLES
 from tests.deploy.clouds import IMAGE, NEW, OLD, OLDER, Cloud, Row, served
 

@@ -12,7 +12,7 @@ from deploy.railway.project import FILE, read_project
 from deploy.reading import Place
 from deploy.rules import traffic
 from deploy.shell import Failed
-from service.settings import ROOT
+from service.environment import ROOT
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from deploy.vps import manifest as vps
 from deploy.vps.provision.secrets import Secrets
 from deploy.vps.provision.variables import variables as provisioned
 from deploy.vps.settings import load
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.standin import HEAD, HEALTHY, ONE, THREE
 from tests.deploy.test_check import copied
 

@@ -16,7 +16,7 @@ from deploy.vps.host import status
 from service import demo
 from service.app import create_app
 from service.devservers import Postgres, Redis
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.conftest import make_settings
 from tests.deploy.standin import HEALTHY, THREE, Servers
 from tests.deploy.vps_host import make_served

@@ -20,7 +20,7 @@ from redis import Redis as Client
 from deploy import smoke
 from deploy.__main__ import main
 from service.devservers import Postgres, Redis
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.children import Logs
 from tests.serving import Served, own_database, variables
 

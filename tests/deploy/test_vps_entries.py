@@ -11,7 +11,7 @@ import pytest
 from deploy.vps.provision import entries, keys, program, sshd, users
 from deploy.vps.provision.entries import Entry, File, Folder, Gone
 from deploy.vps.servers import Fleet, Server
-from service.settings import ROOT
+from service.environment import ROOT
 
 ONE = Server(
     name="one", address="198.51.100.7", private="10.0.0.1", roles=("web", "worker", "database")

@@ -12,7 +12,7 @@ import pytest
 from deploy.shell import Failed
 from deploy.vps.host import entry, processes, releases, status
 from deploy.vps.host.layout import Layout
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.vps_host import make_host, unpacked
 
 DOMAIN = "api.example.com"

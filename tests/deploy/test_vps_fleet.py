@@ -12,7 +12,7 @@ import pytest
 
 from deploy.vps.host.gate import allowed
 from deploy.vps.host.layout import PROGRAM, Layout
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.standin import HEALTHY, NEW, ONE, RELEASE, THREE, Servers, vps
 
 BEFORE = HEALTHY["history"][0]

@@ -13,7 +13,7 @@ from deploy.shell import Failed
 from deploy.vps.host import edge, layout, releases
 from deploy.vps.host.layout import Host, read_server
 from deploy.vps.host.release import release
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.vps_host import make_host, unpacked
 
 SETTINGS: dict[str, Any] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.vps.provision import program
 from deploy.vps.provision.entries import File, Folder
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.test_vps_provision import FRONT, THREE, WEB
 
 

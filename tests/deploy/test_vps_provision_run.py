@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 
 # In a process of its own: gevent, which pyinfra brings, takes over how children are waited for.
 PROGRAM = """

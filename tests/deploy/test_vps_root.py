@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.vps.root import Step, main, plan, run
-from service.settings import ROOT
+from service.environment import ROOT
 
 PSQL = "runuser -u postgres -- psql -X -q -v ON_ERROR_STOP=1 -d postgres"
 CTL = "systemctl --no-ask-password"

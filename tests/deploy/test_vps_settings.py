@@ -8,7 +8,7 @@ import pytest
 from deploy.shell import Failed
 from deploy.vps.servers import Fleet
 from deploy.vps.settings import EXAMPLE, FILE, load
-from service.settings import ROOT
+from service.environment import ROOT
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA000000000000000000000000000000000000000000 you"
 ONE = f"""\

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT, Settings
+from service.environment import ROOT
+from service.settings import Settings
 
 UNITS = ROOT / "deploy" / "vps" / "units"
 SYSTEM = "/usr/lib/systemd/system"

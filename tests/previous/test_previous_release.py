@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from service.environment import ROOT, environment
 from service.migrations import known
-from service.settings import ROOT, environment
 from tests.previous.history import VERSIONS, NothingBefore, previous
 from tests.previous.tree import Outcome, add_revisions, blamed, check_out, copy, run, telling
 

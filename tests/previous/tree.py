@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.children import surroundings
 from tests.previous.history import VERSIONS, revisions
 

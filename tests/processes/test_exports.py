@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from service.devservers import Postgres, Redis
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.children import surroundings
 from tests.serving import own_database, variables
 

@@ -18,7 +18,8 @@ from psycopg import sql
 from redis import Redis as Client
 
 from service.devservers import Postgres, Redis
-from service.settings import ROOT, Settings, is_secret, variable
+from service.environment import ROOT, is_secret, variable
+from service.settings import Settings
 from tests.chaos.traffic import TABLE, Traffic, send_to
 from tests.children import Child, Logs, surroundings
 from tests.people import PASSWORD

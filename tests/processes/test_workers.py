@@ -126,8 +126,8 @@ def refuse():
         raise BlockingIOError(11, "Resource temporarily unavailable")
     return fork()
 os.fork = refuse
-import service.worker
-service.worker.LONGEST_PAUSE = 0.5
+import service.child
+service.child.LONGEST_PAUSE = 0.5
 """
 
 

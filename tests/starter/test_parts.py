@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.targets import TARGETS
-from service.settings import ROOT
+from service.environment import ROOT
 from starter import parts, record, sample, target
 from starter.refusal import Refused
 from starter.tree import Tree

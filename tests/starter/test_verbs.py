@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 from starter import record
 from starter.tree import Tree
 from tests.starter.git import WHO, commit, git

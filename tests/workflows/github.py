@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.clouds import Cloud
 from tests.workflows.expressions import condition, filled, shown
 from tests.workflows.graph import ancestors, combinations, defaults, in_order, listed, may_at_most

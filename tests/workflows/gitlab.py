@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.clouds import Cloud
 from tests.workflows.github import HERE, ITSELF, STAND_IN, SUITE, of_suite
 from tests.workflows.machine import Machine

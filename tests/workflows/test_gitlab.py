@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.workflows.github import ITSELF
 from tests.workflows.gitlab import Job, jobs
 from tests.workflows.machine import Machine

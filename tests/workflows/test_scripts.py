@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.pipeline.plans import PLANS
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.workflows.machine import PLAIN
 
 TOOLS = ("apt-get", "curl", "npm", "sudo", "tar")

@@ -10,7 +10,7 @@ import yaml
 
 from deploy.pipeline.needs import EVERYWHERE
 from deploy.pipeline.plans import PLANS
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.answers import VARIABLES, of_stage
 from tests.deploy.clouds import OLD, OLDER, Cloud, Row, served
 from tests.workflows.expressions import filled

@@ -14,7 +14,7 @@ from deploy.vps.provision.entries import Entry, File, Folder, as_user
 from deploy.vps.provision.facts import Said
 from deploy.vps.provision.operations import Act, Acts, files, only, step
 from deploy.vps.servers import Fleet, Server
-from service.settings import ROOT
+from service.environment import ROOT
 
 LIBRARY = "/usr/local/lib/slipway"
 # The host program's own modules, and those of deploy/ that it imports.

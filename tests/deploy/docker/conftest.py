@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.chaos.load import Outcome, failed
 from tests.deploy.docker.site import IMAGES, STAND_INS, Host, call, docker, have
 from tests.deploy.tables import HOST

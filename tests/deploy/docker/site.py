@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.docker.stack import Stack
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 from tests.begun import begun
 from tests.chaos.load import connect
 from tests.serving import Answer

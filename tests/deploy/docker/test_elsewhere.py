@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import environment
+from service.environment import environment
 from tests.deploy.docker.site import Host, docker
 from tests.ports import free_port
 from tests.waiting import until

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.docker.conftest import Figure
 from tests.deploy.docker.site import docker, succeeds
 from tests.waiting import until

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from deploy.docker.stack import NGINX_IMAGE, other
-from service.settings import environment
+from service.environment import environment
 from tests.begun import wait_for_step
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic

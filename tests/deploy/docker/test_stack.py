@@ -18,7 +18,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic, a_read, assert_right_or_503
 from tests.deploy.docker.conftest import Figure, Record

@@ -16,10 +16,10 @@ from deploy.cli import parser
 from deploy.migrations import advice
 from service.db import session
 from service.devservers import Postgres
+from service.environment import ROOT
 from service.migrations import MigrationError, migrate
 from service.outbox import enqueue
 from service.queue import job
-from service.settings import ROOT
 from tests.conftest import make_settings
 from tests.deploy.migrations.revision import refused
 from tests.people import Person

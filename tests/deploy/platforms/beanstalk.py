@@ -19,7 +19,7 @@ from secrets import token_hex
 from typing import Self
 
 from deploy.targets import TARGETS
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.docker.site import docker, succeeds
 from tests.deploy.platforms.lab import NAME, Lab, Router
 from tests.deploy.platforms.rehearsal import OPERATOR, Stopped, remove_containers

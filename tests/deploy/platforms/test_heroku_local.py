@@ -12,7 +12,7 @@ from secrets import token_hex
 import pytest
 
 from deploy.heroku.manifest import read_manifest
-from service.settings import ROOT, environment
+from service.environment import ROOT, environment
 from tests.deploy.docker.site import Site
 from tests.deploy.platforms.lab import Lab
 from tests.ports import free_port

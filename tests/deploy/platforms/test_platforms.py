@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.targets import TARGETS
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.platforms.behaviours import BEHAVIOURS
 from tests.deploy.platforms.builds import VERSIONS, Build, build
 from tests.deploy.platforms.lab import Lab

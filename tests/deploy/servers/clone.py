@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from service.environment import environment
 from service.migrations import known
-from service.settings import environment
 from tests.begun import begun
 from tests.tracked import tracked
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.environment import ROOT
 from tests.deploy.docker.site import succeeds
 from tests.deploy.servers.clone import Clone
 from tests.deploy.servers.fleet import UNLIMITED, Fleet
