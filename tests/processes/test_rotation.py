@@ -43,10 +43,10 @@ def test_a_process_goes_on_with_another_password(
     with Logs(["-m", "service", process], environment(store), ready) as child:
         say(owner_url, "ALTER ROLE {} PASSWORD {}", role, "second")
         keep(store, owner_url, role, "second", redis_server)
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
         with psycopg.connect(owner_url, autocommit=True) as owner:
-            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
-            owner.execute(query, (role,))
-        child.wait_for(lambda: told(child, "DATABASE_URL"))
+            # Again and again: one that has signed in just now has no name there yet.
+            child.wait_for(lambda: owner.execute(query, (role,)) and told(child, "DATABASE_URL"))
         child.wait_for(lambda: connections(owner_url, role))
 
 
