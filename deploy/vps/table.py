@@ -93,8 +93,10 @@ def problems(one: Mapping[str, Any]) -> list[str]:
         )
     if one["maintenance"]:
         found.append("maintenance is on, everybody gets a 503: vps maintenance off")
-    if one["out"]:
-        found.append(f"the balancer gives no requests to {', '.join(one['out'])}: vps balance in")
+    for name in one["out"]:
+        by = one.get("out_by", {}).get(name)
+        whose = f" ({by['why']} by {by['who']} at {by['since']})" if by else ""
+        found.append(f"the balancer gives no requests to {name}{whose}: vps balance in")
     return found
 
 
