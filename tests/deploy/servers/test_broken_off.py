@@ -67,7 +67,8 @@ def slow(fleet: Fleet) -> Iterator[dict[str, str]]:
     ((below,),) = fleet.database.sql("TABLE alembic_version")
     yield {"migrations/versions/slow.py": SLOW.format(below)}
     fleet.clone.back_to(fleet.clone.first)
-    fleet.database.sql(f"DROP TABLE slow; UPDATE alembic_version SET version_num = '{below}'")
+    back = f"UPDATE alembic_version SET version_num = '{below}'"
+    fleet.database.sql(f"DROP TABLE IF EXISTS slow; {back}")
     fleet.ok("release")
 
 
