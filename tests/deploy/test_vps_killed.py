@@ -22,7 +22,7 @@ from tests.deploy.vps_host import make_host
 TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BEFORE = HEALTHY["history"][0]
 KILLED = {"release": True, "who": "bob", "why": "release of HEAD", "since": "12:00"}
-BY_HAND = {"release": False, "who": "bob", "why": "by hand", "since": "12:00"}
+BY_HAND = {"release": False, "who": "bob", "why": "taken out", "since": "12:00"}
 OTHER = {**HEALTHY, "release": NEW, "commit": "f" * 40}
 
 
@@ -109,7 +109,7 @@ def test_whom_a_person_took_out_stays_out_and_the_person_is_named(
     assert vps(tmp_path, THREE, *RUNS[run]) == 1
     assert who_said(servers, "balance in", "turn", "env", "prepare") == []
     said = capsys.readouterr().err
-    assert "web2: out of the balancer, by hand by bob at 12:00" in said
+    assert "web2: out of the balancer, taken out by bob at 12:00" in said
     assert "`vps balance in web2`" in said
 
 
@@ -149,7 +149,7 @@ def called(balancer: Host, *words: str) -> tuple[Any, ...]:
 
 
 def test_who_has_the_servers_is_a_release_and_anybody_else_a_person(balancer: Host) -> None:
-    assert called(balancer, "out", "web1") == (False, "by hand", "bob")
+    assert called(balancer, "out", "web1") == (False, "taken out", "bob")
     assert called(balancer, "in", "web1") == (None, None, None)
     with lock.held(balancer.layout, "bob", "release of v2") as token:
         found = called(balancer, "out", "web1", "--token", token)

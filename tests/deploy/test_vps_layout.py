@@ -212,7 +212,7 @@ def test_a_flag_says_which_colour_serves(host: Host) -> None:
     assert list(host.layout.edge.iterdir()) == []
 
 
-BY_HAND = {"who": "alice", "since": "12:00", "release": False, "why": "by hand"}
+BY_HAND = {"who": "alice", "since": "12:00", "release": False, "why": "taken out"}
 
 
 def test_the_balancer_gives_requests_to_servers_that_it_has(tmp_path: Path) -> None:

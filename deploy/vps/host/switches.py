@@ -31,7 +31,7 @@ def balance_requests(host: Host, said: argparse.Namespace) -> None:
 def _part_of(host: Host, token: str | None) -> dict[str, object]:
     """Who has a token holds all servers, and says what for; without one it is a person."""
     if token is None:
-        return {"release": False, "why": "by hand"}
+        return {"release": False, "why": "taken out"}
     return {"release": True, "why": lock.held_for(host.layout)}
 
 
