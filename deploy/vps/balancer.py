@@ -65,7 +65,9 @@ def bring_back(session: Session) -> None:
     said = _said(session)
     for server in _webs(session):
         about = said.get(server.name, {})
-        if _by_a_release(about) and _answers(session, server) and _fits(session, server, said):
+        if not _by_a_release(about) or not (found := _well(session, server)):
+            continue
+        if _fits(session, found, said):
             step(f"{server.name}: gets requests again, without which {_whose(about)} left it")
             _give(session, server, "in")
 
@@ -78,7 +80,7 @@ def nobody_is_out(session: Session, *, with_code: bool) -> None:
         return
     said = _said(session)
     for server in _webs(session):
-        if server.name not in said or not session.status(server)["history"]:
+        if server.name not in said or not (found := session.status(server))["history"]:
             continue
         about = said[server.name]
         if not _by_a_release(about):
@@ -87,7 +89,7 @@ def nobody_is_out(session: Session, *, with_code: bool) -> None:
                 f" (`vps balance in {server.name}`), or take it from servers.toml (and"
                 " `vps provision`)"
             )
-        if not with_code and not _fits(session, server, said, "commit"):
+        if not with_code and not _fits(session, found, said, "commit"):
             raise Failed(
                 f"{server.name}: out of the balancer since {_whose(about)}, and serves another"
                 " commit than the others: `vps release` brings it in"
@@ -98,11 +100,12 @@ def _webs(session: Session) -> list[Server]:
     return [each for each in session.running if each.has("web")]
 
 
-def _fits(session: Session, server: Server, said: Mapping[str, Any], what: str = "release") -> bool:
-    """It serves what one of those does that get requests and answer; or there is none."""
-    rest = [each for each in _webs(session) if each.name not in said]
-    serve = [session.status(each)[what] for each in rest if _answers(session, each)]
-    return serve == [] or session.status(server)[what] in serve
+def _fits(session: Session, found: Any, said: Mapping[str, Any], what: str = "release") -> bool:
+    """A server, by its status, serves what one of those does that get requests and answer; or
+    there is none."""
+    rest = [_well(session, each) for each in _webs(session) if each.name not in said]
+    serve = [each[what] for each in rest if each]
+    return serve == [] or found[what] in serve
 
 
 def _said(session: Session) -> Mapping[str, Mapping[str, Any]]:
@@ -131,14 +134,14 @@ def _another_answers(session: Session, server: Server, said: Mapping[str, Any]) 
     """Of those that get requests. The balancer counts those in servers.toml, and knows nothing of
     one that is down."""
     return any(
-        _answers(session, each)
-        for each in _webs(session)
-        if each != server and each.name not in said
+        _well(session, each) for each in _webs(session) if each != server and each.name not in said
     )
 
 
-def _answers(session: Session, server: Server) -> bool:
+def _well(session: Session, server: Server) -> Any:
+    """Its status, if it answers requests; else None."""
     try:
-        return session.status(server)["health"] in ("healthy", "degraded")
+        found = session.status(server)
     except Failed:
-        return False
+        return None
+    return found if found["health"] in ("healthy", "degraded") else None
