@@ -56,6 +56,7 @@ def status(host: Host) -> dict[str, Any]:
         "certificate_provisional": bool(self_signed) and host.server.tls == "letsencrypt",
         "maintenance": edge.maintenance(found),
         "out": edge.out(found),
+        "out_by": edge.out_by(found),
         "locked": lock.locked(found),
         "running": lock.running(found),
         "history": releases.history(found),

@@ -21,9 +21,18 @@ def balance_requests(host: Host, said: argparse.Namespace) -> None:
     if said.what != "status":
         who = change(host, said, f"balance {said.what} {said.server}")
         with audit.logged(host.layout, who, f"balance {said.what} {said.server}"):
-            edge.balance(host, said.server or "", wanted=said.what == "in")
-    out = edge.out(host.layout)
-    progress.tell({"result": "ok", "out": out}, f"get no requests: {', '.join(out) or 'none'}")
+            by = {"who": who, "since": lock.now(), **_part_of(host, said.token)}
+            edge.balance(host, said.server or "", wanted=said.what == "in", by=by)
+    out, by_whom = edge.out(host.layout), edge.out_by(host.layout)
+    told = {"result": "ok", "out": out, "by": by_whom}
+    progress.tell(told, f"get no requests: {', '.join(out) or 'none'}")
+
+
+def _part_of(host: Host, token: str | None) -> dict[str, object]:
+    """Who has a token holds all servers, and says what for; without one it is a person."""
+    if token is None:
+        return {"release": False, "why": "taken out"}
+    return {"release": True, "why": lock.held_for(host.layout)}
 
 
 def lock_releases(host: Host, said: argparse.Namespace) -> None:

@@ -44,6 +44,13 @@ def key(keys: Path) -> str:
     return (keys / "key.pub").read_text().strip()
 
 
+@pytest.fixture
+def fleet(one: Fleet) -> Fleet:
+    """The server, whatever serves there by now, and a clone without what other tests broke."""
+    one.clone.back_to(one.clone.first)
+    return one
+
+
 def typed() -> list[str]:
     """What deploy/vps/README.md has typed for a fresh machine."""
     text = (ROOT / "deploy" / "vps" / "README.md").read_text()
