@@ -247,6 +247,14 @@ def test_what_ci_runs_by_itself_is_what_it_runs_here() -> None:
     assert "tests/deploy/docker " in makefile
 
 
+def test_what_test_deploy_needs_is_there_by_itself_and_here() -> None:
+    run = (ROOT / ".ci" / "run").read_text()
+    steps = yaml.safe_load((FOLDER / "ci.yml").read_text())["jobs"]["deploys"]["steps"]
+    said = "\n".join(step.get("run", "") for step in steps)
+    for needed in (" openssh-server", "sysctl -qw fs.inotify.max_user_instances=512"):
+        assert needed in run and needed in said, needed
+
+
 def test_each_target_has_a_job_that_can_be_taken_out_by_its_lines() -> None:
     text = (FOLDER / "deploy.yml").read_text()
     for target in PLANS:
