@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.shell import CommandFailed, Failed
-from deploy.vps.host import backups, data, postgres
+from deploy.vps.host import backups, data, postgres, restore
 from deploy.vps.host.layout import Host
 from deploy.vps.host.release import release
 from tests.deploy.vps_host import Played, make_host, unpacked
@@ -78,6 +78,19 @@ def test_a_backup_says_what_is_in_it(server: tuple[Host, Played]) -> None:
     assert found.dump.stat().st_mode & 0o077 == 0
     assert "--snapshot=00000003-0000001B-1" in played.full[0]
     assert backups.find(host.layout, "latest") == backups.find(host.layout, found.name) == found
+
+
+def test_what_counts_a_large_table_has_all_the_time_that_it_needs(
+    server: tuple[Host, Played],
+) -> None:
+    """The role may run nothing for longer than 5 min."""
+    host, played = server
+    backups.make(host, None, "nightly")
+    restore.test(host, "latest")
+    assert len(played.asked) == 2
+    for asked in played.asked:
+        assert asked[:2] == ["SET statement_timeout = 0;", "SET lock_timeout = 0;"]
+        assert postgres.COUNTS in asked
 
 
 def test_one_that_fails_leaves_nothing(server: tuple[Host, Played]) -> None:

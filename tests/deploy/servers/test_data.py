@@ -44,6 +44,19 @@ def test_a_restore_goes_back_to_the_back_up_and_keeps_what_was(one: Fleet) -> No
     assert int(one.front.sh(" ".join(f"'{word}'" for word in query))) == before + 1
 
 
+def test_a_back_up_may_take_longer_than_the_service(one: Fleet) -> None:
+    one.database.sql("CREATE TABLE large AS SELECT generate_series(1, 2000000) AS number")
+    one.database.sql("ALTER TABLE large OWNER TO slipway")
+    one.database.sql("ALTER ROLE slipway SET statement_timeout = '10ms'")
+    try:
+        one.ok("backup", "--reason", "large")
+        one.ok("restore-test")
+    finally:
+        one.database.sql("ALTER ROLE slipway SET statement_timeout = '5min'")
+        one.database.sql("DROP TABLE large")
+        one.database.sh("rm -f /var/backups/slipway/*-large.*")
+
+
 def test_what_a_restore_replaced_can_be_had_back(one: Fleet) -> None:
     one.ok("backup", "--reason", "before")
     sign_up(one, "dave")
