@@ -1,5 +1,7 @@
 """`python -m deploy vps`: which server is asked for what, when, and what if one fails."""
 
+import getpass
+import socket
 from io import StringIO
 from pathlib import Path
 
@@ -190,6 +192,30 @@ def test_what_only_looks_is_not_attended(servers: Servers, tmp_path: Path) -> No
     servers.answer("front", "backups", out="20261126T031000Z-nightly\n")
     assert vps(tmp_path, THREE, "backups") == 0
     assert servers.asked() == ["front: backups"]
+
+
+CHANGES = [
+    *(["backup"], ["restore", "latest", "--yes"], ["restore-test"], ["maintenance", "on"]),
+    *(["balance", "out", "web1"], ["lock", "on", "moving"], ["lock", "off"]),
+    *(["env", "unset", "A"], ["rollback"], ["release"]),
+]
+
+
+@pytest.mark.parametrize("words", CHANGES, ids=" ".join)
+def test_a_server_is_told_who_changes_something(
+    servers: Servers, tmp_path: Path, words: list[str]
+) -> None:
+    for verb in ("restore", "restore-test", "maintenance", "lock"):
+        servers.answer("*", verb, out={"maintenance": False})
+    assert vps(tmp_path, THREE, *words) == 0
+    changes = [words for _, words, _ in servers.log() if not LOOKS.intersection(words)]
+    who = [words[words.index("--who") + 1] for words in changes]
+    assert who
+    assert {each.removeprefix("a restore by ") for each in who} == {ME}
+
+
+LOOKS = {"status", "backups", "resolve", "hold", "--pending"}
+ME = f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def test_values_are_in_no_process_list(servers: Servers, tmp_path: Path) -> None:

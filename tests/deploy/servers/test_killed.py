@@ -29,3 +29,19 @@ def test_redis_is_not_given_up_however_often_it_is_killed(one: Fleet) -> None:
     )
     until(lambda: one.front.sh("systemctl is-active redis-server", check=False) == "active\n")
     until(lambda: one.status()["one"]["health"] == "healthy", seconds=60)
+
+
+def test_a_restore_that_was_cut_off_in_its_swap_is_got_over(one: Fleet) -> None:
+    """As a power cut leaves it: nobody may connect, and the site is closed."""
+    one.ok("backup", "--reason", "before")
+    closed = "ALTER DATABASE slipway ALLOW_CONNECTIONS false"
+    ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'slipway'"
+    one.front.sh(f'runuser -u postgres -- psql -q -c "{closed}" -c "{ended}"')
+    one.front.sh("runuser -u deploy -- sh -c 'echo a restore >/srv/slipway/edge/maintenance'")
+    assert one.request("GET", "/health/ready").status == 503
+    one.ok("provision")
+    until(lambda: one.request("GET", "/health/ready").status == 200)
+    assert "maintenance is on, by a restore" in one.vps("status").stdout
+    one.ok("restore", "latest", "--yes")
+    assert one.ok("maintenance", "status") == "maintenance is off\n"
+    until(lambda: one.status()["one"]["health"] == "healthy", seconds=60)
