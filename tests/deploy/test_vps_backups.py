@@ -154,6 +154,25 @@ def test_old_ones_go_but_the_last_three_stay(server: tuple[Host, Played]) -> Non
     assert [each.name[6:8] for each in backups.every(host.layout)] == ["18", "19", "20"]
 
 
+def test_old_ones_go_before_a_new_one_needs_their_room(
+    server: tuple[Host, Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that is full of them none would be made, and so none removed."""
+    host, _ = server
+    for day in range(1, 6):
+        add(host, day)
+
+    def usage(_: Path) -> object:
+        free = 0 if len(backups.every(host.layout)) > backups.FEWEST else 1 << 30
+        return namedtuple("Usage", "free")(free)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    data.back_up(host, argparse.Namespace(reason="manual", who="alice"))
+    left = [each.name for each in backups.every(host.layout)]
+    assert [name[6:8] for name in left[:2]] == ["04", "05"]
+    assert left[2].endswith("-manual")
+
+
 def test_those_before_migrations_go_too_where_there_are_none_at_night(tmp_path: Path) -> None:
     host, played = make_host(tmp_path, roles=frozenset({"web", "worker", "redis"}))
     for day in range(1, 10):
