@@ -313,6 +313,19 @@ def test_what_the_server_says_is_passed_on() -> None:
     assert str(failure(HOST, 255, "kex: reset\n")).endswith("-p 2222 broke: kex: reset")
 
 
+def test_a_server_without_our_program_is_to_be_provisioned(
+    servers: Servers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "bash: line 1: /usr/local/bin/slipway: No such file or directory\n"
+    servers.answer("one", "status", code=127, err=said)
+    servers.answer("one", "backup", code=127, err=said)
+    why = "one: is not provisioned to its end: python -m deploy vps provision\n"
+    assert vps(tmp_path, ONE, "status") == 1
+    assert why in capsys.readouterr().out
+    assert vps(tmp_path, ONE, "backup") == 1
+    assert capsys.readouterr().err == f"failed: {why}"
+
+
 def test_a_call_is_one_argument_for_a_shell_that_is_not_ours() -> None:
     words = Ssh(Path("/c"), Path("/m")).words(HOST)
     assert words[:3] == ["ssh", "-F", "/c"]

@@ -63,9 +63,7 @@ def check_room(host: Host, commit: str, environ: Mapping[str, str]) -> None:
     needed = 3 * environments.size(last) if last else 0
     needed = max(AT_LEAST, needed + environments.needs(host.layout, lock))
     if _least(host)[1] < needed and (gone := backups.make_room(host)):
-        progress.detail(
-            f"for want of room, old back-ups were removed: {', '.join(gone)}"
-        )
+        progress.detail(f"for want of room, old back-ups were removed: {', '.join(gone)}")
     folder, free = _least(host)
     if free < needed:
         raise Failed(
