@@ -3,7 +3,6 @@
 import json
 import socket
 from collections.abc import Sequence
-from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -148,15 +147,6 @@ def test_redis_keeps_what_it_has_and_tells_its_password_to_nobody_else() -> None
     assert (secret.content, secret.mode, secret.group) == ("requirepass 4ed\n", "640", "redis")
     assert "4ed" not in repr(SECRETS)
     assert redis.settings(THREE, FRONT, GIB).count("bind 127.0.0.1 10.0.0.1\n") == 1
-
-
-@pytest.mark.parametrize("text", [postgres.UNIT, redis.UNIT], ids=["postgresql", "redis"])
-def test_what_is_killed_comes_back_however_often(text: str) -> None:
-    unit = ConfigParser(strict=False, interpolation=None)
-    unit.read_string(text)
-    assert unit["Service"]["Restart"] in ("on-failure", "always")
-    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
-    assert unit["Service"]["RestartSec"] == "1s"
 
 
 def test_operators_may_do_what_deploy_may_and_ci_may_release() -> None:
