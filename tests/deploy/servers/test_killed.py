@@ -9,7 +9,7 @@ from tests.waiting import until
 def test_a_database_that_is_killed_comes_back_and_one_that_is_stopped_is_started(
     one: Fleet,
 ) -> None:
-    process = "head -1 /var/lib/postgresql/*/main/postmaster.pid"
+    process = "head -1 /var/lib/postgresql/*/main/postmaster.pid 2>/dev/null"
     before = one.front.sh(process)
     one.front.sh(f"kill -9 {before}")
     until(lambda: one.front.sh(process, check=False) not in ("", before))
