@@ -29,13 +29,13 @@ def test_what_somebody_changes_is_found_by_the_daily_look(one: Fleet) -> None:
     one.ok("provision")  # what is there now is right
     look = "systemctl start slipway-integrity.service"
     one.front.sh(look)
-    one.front.sh("touch /etc/cron.d/somebody")
+    one.front.sh("touch /etc/somebody")
     try:
         ended = one.front.sh(f"{look} 2>/dev/null; echo $?; journalctl -u slipway-integrity -n 200")
     finally:
-        one.front.sh("rm /etc/cron.d/somebody; systemctl reset-failed slipway-integrity.service")
+        one.front.sh("rm /etc/somebody; systemctl reset-failed slipway-integrity.service")
     assert not ended.startswith("0\n")
-    assert "/etc/cron.d/somebody" in ended
+    assert "/etc/somebody" in ended
 
 
 def test_a_certificate_is_made_anew_by_its_unit_and_shown(one: Fleet) -> None:
