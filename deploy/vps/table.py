@@ -92,7 +92,8 @@ def problems(one: Mapping[str, Any]) -> list[str]:
             " one: vps provision"
         )
     if one["maintenance"]:
-        found.append("maintenance is on, everybody gets a 503: vps maintenance off")
+        by = f", by {who}" if (who := one.get("maintenance_by")) else ""
+        found.append(f"maintenance is on{by}, everybody gets a 503: vps maintenance off")
     if one["out"]:
         found.append(f"the balancer gives no requests to {_left_out(one)}: vps balance in")
     return found

@@ -13,6 +13,7 @@ from deploy.vps.host.layout import COLOURS, Host, Layout
 
 GREEN = "green"
 MAINTENANCE = "maintenance"
+RESTORE = "a restore"  # how who closes the site for one begins, in that flag
 
 
 def colour(found: Layout) -> str:
@@ -64,8 +65,24 @@ def put(found: Layout, flag: str, *, wanted: bool) -> None:
     layout.sync(found.edge)
 
 
-def maintenance(found: Layout) -> bool:
-    return (found.edge / MAINTENANCE).exists()
+def close(found: Layout, by: str) -> None:
+    """Answer 503 to everybody, and write down who wants that."""
+    try:
+        layout.write(found.edge / MAINTENANCE, f"{by}\n")
+    except OSError:  # a full disk may be what it is for
+        put(found, MAINTENANCE, wanted=True)
+
+
+def reopen(found: Layout) -> None:
+    put(found, MAINTENANCE, wanted=False)
+
+
+def closed_by(found: Layout) -> str | None:
+    """Who has closed the site, as far as that is known; None if it is open."""
+    try:
+        return (found.edge / MAINTENANCE).read_text().strip()
+    except FileNotFoundError:
+        return None
 
 
 def balance(host: Host, server: str, *, wanted: bool, by: Mapping[str, Any]) -> None:
