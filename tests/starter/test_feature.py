@@ -59,7 +59,7 @@ def test_widgets_become_the_noun(text: str, made: str) -> None:
         ("orders;", "", "is no name of a feature"),
         ("o" * 40 + "s", "", "of at most 40 characters"),
         ("news", "news", "'news' is its own singular"),
-        ("sheep", "", "'sheep' does not end as a plural, such as sheeps; SINGULAR=… is for one of"),
+        ("sheep", "", "'sheep' does not end as a plural, such as"),
         ("glass", "", "does not end as a plural"),
         ("users", "", "service/users is there already"),
         ("posts", "", "service/posts is there already"),  # sample
