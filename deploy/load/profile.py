@@ -51,7 +51,8 @@ class Steps(LoadTestShape):
     """One after the other, each for as long; its figures are a line of JSON on standard output."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.first = 0.0  # when the first step began, in seconds
         self.number = -1
         self.begin = 0.0
         self.times: list[float] = []  # milliseconds
@@ -59,7 +60,9 @@ class Steps(LoadTestShape):
         events.request.add_listener(self.note)
 
     def tick(self) -> tuple[int, float] | None:
-        number = int(self.get_run_time() // SECONDS)
+        now = time.perf_counter()
+        self.first = self.first or now
+        number = int((now - self.first) // SECONDS)
         if number != self.number:
             self.tell()
             self.number = number
@@ -68,8 +71,9 @@ class Steps(LoadTestShape):
         return STEPS[number], 1000
 
     def note(self, response_time: float, exception: Any, response: Any, **_: object) -> None:
-        if self.get_run_time() - self.number * SECONDS < SETTLING:
-            self.begin, self.times, self.failed, self.limited = time.perf_counter(), [], 0, 0
+        now = time.perf_counter()
+        if now - self.first - self.number * SECONDS < SETTLING:
+            self.begin, self.times, self.failed, self.limited = now, [], 0, 0
             return
         self.times.append(response_time)
         if getattr(response, "status_code", 0) == 429:

@@ -1,4 +1,4 @@
-"""`deploy load`: what its figures say, whom it refuses to hit, and a small one against a real web."""
+"""`deploy load`: what its figures say, whom it refuses to hit, and a small real one."""
 
 import re
 from pathlib import Path
