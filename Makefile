@@ -53,7 +53,7 @@ test-deploy: setup  ## build the image, run the stack, release under load (needs
 	@$(BIN)/python -m pytest tests/deploy/servers --numprocesses 2 --dist loadscope  # target: vps
 
 # sample
-test-starter: setup  ## the template as it is cloned and made one's own, in copies (8 minutes)
+test-starter: setup  ## the template as it is cloned and made one's own, in copies (15 minutes)
 	@$(BIN)/python -m pytest tests/clones --numprocesses 2 --dist loadscope
 # end of sample
 

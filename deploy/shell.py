@@ -127,7 +127,7 @@ def run(
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise Failed(f"{command[0]} is not installed here, or not in PATH") from None
+        raise Failed(_absent(command)) from None
     except subprocess.TimeoutExpired:
         raise Failed(f"{_shown(command)} took longer than {timeout:.0f} s") from None
     out = ended.stdout.decode(errors="replace")
@@ -140,25 +140,35 @@ def show(
     command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> None:
     """A command that may take long: what it says is passed on as it comes, and it has all the time
-    that it needs. Raises CommandFailed."""
+    that it needs. Raises CommandFailed, and Failed if there is no such program."""
     stop_if_interrupted()
     said = ""
-    with subprocess.Popen(  # noqa: S603
-        command,
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        pass_fds=tuple(kept_open),
-        start_new_session=True,
-    ) as running:
+    try:
+        running = subprocess.Popen(  # noqa: S603
+            command,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=tuple(kept_open),
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise Failed(_absent(command)) from None
+    with running:
         assert running.stdout is not None
         for line in running.stdout:
             said = line.decode(errors="replace").rstrip()
             say(f"  {said}")
     if running.returncode:
         raise CommandFailed(command, running.returncode, said)
+
+
+def _absent(command: Sequence[str]) -> str:
+    if command[0].startswith(".venv/"):
+        return f"{command[0]} is not there: `make setup` makes it"
+    return f"{command[0]} is not installed here, or not in PATH"
 
 
 def succeeds(command: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
+from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 from service.stores import Denied, Store, StoreError, Unreachable, parsed
@@ -35,6 +36,7 @@ _UNREACHABLE = (
 _TRANSIENT = ("ThrottlingException", "InternalServiceError", "RequestLimitExceeded")
 _MISSING = ("ResourceNotFoundException", "InvalidRequestException")  # the second: it is deleted
 _DENIED = "is its role allowed secretsmanager:GetSecretValue, and kms:Decrypt of a key of yours?"
+_FOREIGN = "its answer is none of Secrets Manager: is there a proxy in between?"
 # What our settings call so too; others (AWS_PROFILE, …) are the environment's alone.
 _KEYS = {
     "AWS_ACCESS_KEY_ID": "aws_access_key_id",
@@ -72,8 +74,12 @@ def _read(name: str, region: str | None, keys: Mapping[str, str]) -> Mapping[str
         raise Unreachable(str(error)) from None
     except BotoCoreError as error:
         raise StoreError(str(error)) from None
-    if "SecretString" not in found:
+    except ResponseParserError:
+        raise StoreError(_FOREIGN) from None
+    if "SecretBinary" in found:
         raise StoreError("it is binary: an object of JSON is wanted")
+    if "SecretString" not in found:
+        raise StoreError(_FOREIGN)
     return parsed(found["SecretString"])
 
 

@@ -1,6 +1,11 @@
 """Secrets of AWS Secrets Manager: what is read, with which credentials, and what it may answer."""
 
+import json
+import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -108,3 +113,67 @@ def test_a_server_that_is_down_is_tried_three_times(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     assert "Could not connect to the endpoint URL" in (found := refusal(**KEYS))
     assert "(tries: 3, in " in found
+
+
+@contextmanager
+def answering(status: int, body: bytes, silence: float = 0) -> Iterator[str]:
+    """The address of a server that says this to whatever it is asked."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            over.wait(silence)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+
+
+def error(kind: str) -> bytes:
+    return json.dumps({"__type": kind, "message": "as AWS says it"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said", "is_tried_again"),
+    [
+        (400, error("ThrottlingException"), "ThrottlingException: as AWS says it", True),
+        (500, error("InternalServiceError"), "InternalServiceError: as AWS says it", True),
+        (503, b"<html>a proxy</html>", "cannot be had", True),
+        (400, error("InvalidRequestException"), "InvalidRequestException: as AWS", False),
+        (200, b"<html>a portal</html>", "its answer is none of Secrets Manager", False),
+        (200, b'{"SecretString": "', "its answer is none of Secrets Manager", False),
+        (200, b"{}", "its answer is none of Secrets Manager", False),
+    ],
+)
+def test_what_is_odd_is_told_and_what_may_pass_is_tried_again(
+    status: int, body: bytes, said: str, is_tried_again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(status, body) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        found = refusal(**KEYS)
+    assert said in found
+    assert ("(tries: 3, in " in found) == is_tried_again
+    assert "\n" not in found
+
+
+def test_one_that_is_silent_is_waited_for_no_longer_than_for_any_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with answering(200, b"{}", silence=60) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        found = refusal(**KEYS)
+    assert re.search(r"(Read timeout|no answer within).* \(tries: [23], in 1?\d\.\d s\)$", found)

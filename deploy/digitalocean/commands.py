@@ -14,6 +14,7 @@ NEEDS = Needs(
     programs=("doctl", "curl"),
     secrets={TOKEN: "of the account's API page, for apps"},
     patience=900,
+    only="it builds the last commit of its branch",
 )
 
 

@@ -11,7 +11,7 @@ NEEDS = Needs(
     signed_in=("aws", "sts", "get-caller-identity"),
     sign_in="`aws login`",
     ci_variables={"AWS_ROLE_ARN": "the role that the workflow may take by OIDC"},
-    at_head=True,
+    only="it packs the commit that is checked out",
 )
 _ASK = ("aws", "elasticbeanstalk")
 

@@ -10,6 +10,7 @@ NEEDS = Needs(
     signed_in=("fly", "auth", "whoami"),
     sign_in="`fly auth login`",
     image="may",
+    only="it builds what is checked out",
 )
 
 

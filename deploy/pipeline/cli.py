@@ -120,8 +120,8 @@ def _release(given: argparse.Namespace) -> Release:
     if plan.NEEDS.image == "must" and not given.image:
         raise argparse.ArgumentTypeError(f"{given.target} takes an image: --image")
     commit = _commit(given.commit)
-    if plan.NEEDS.at_head and commit != _commit("HEAD"):
-        raise Failed(f"{given.target} takes what is checked out: git checkout {commit} first")
+    if (why := plan.NEEDS.only) and not given.image and commit != _commit("HEAD"):
+        raise Failed(f"{given.target}: {why}; git checkout {commit} first")
     return Release(given.stage, commit, given.image)
 
 

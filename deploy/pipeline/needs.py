@@ -8,10 +8,12 @@ import argparse
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from deploy.pipeline.plan import STAGES, Needs
 from deploy.pipeline.plans import PLANS
 
+ROOT = Path(__file__).resolve().parents[2]
 URL = "DEPLOY_URL"
 TOKEN = "SMOKE_TOKEN"  # noqa: S105
 EVERYWHERE = {URL: "where the stage is reached, which the smoke test asks"}
@@ -65,16 +67,24 @@ def _cell(wanted: Mapping[str, str], leave_out: Mapping[str, str]) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """0 if nothing is missing, else 1 with one line that names all of it; 2 usage."""
     parser = argparse.ArgumentParser(prog="python3 -m deploy.pipeline.needs", description=__doc__)
-    parser.add_argument("target", choices=PLANS, metavar="TARGET", help=", ".join(PLANS))
+    parser.add_argument("target", metavar="TARGET", help=", ".join(PLANS))
     parser.add_argument("--stage", choices=STAGES, default="production")
     parser.add_argument("--known", action="store_true", help="only whether it is a target")
     given = parser.parse_args(words)
+    if given.target not in PLANS:
+        what = f"{given.target!r} is no target" if given.target else "DEPLOY_TARGET is not set"
+        print(f"failed: {what}: it is one of {', '.join(PLANS)}", file=sys.stderr)
+        return 2
     if given.known:
         return 0
     pairs = (each.partition("=") for each in sys.stdin.read().split("\0"))
     environ = {name: value for name, _, value in pairs}
-    if names := missing_in_ci(PLANS[given.target].NEEDS, environ):
+    needs = PLANS[given.target].NEEDS
+    if names := missing_in_ci(needs, environ):
         print(f"failed: {said(given.target, given.stage, names)}", file=sys.stderr)
+        return 1
+    if (file := needs.ci_files.get(given.stage)) and not (ROOT / file).is_file():
+        print(f"failed: {given.target} needs {file}, to be committed", file=sys.stderr)
         return 1
     return 0
 

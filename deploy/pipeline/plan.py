@@ -129,7 +129,8 @@ class Needs:
     ci_secrets: Mapping[str, str] = field(default_factory=dict)  # where nobody has signed in
     ci_variables: Mapping[str, str] = field(default_factory=dict)
     image: Literal["never", "may", "must"] = "never"  # is one built before, that it is given
-    at_head: bool = False  # only the commit that is checked out
+    only: str = ""  # why no other commit than HEAD can be promoted, but by its image
+    ci_files: Mapping[str, str] = field(default_factory=dict)  # by stage, to be in the repository
     patience: int = 180  # seconds until a new version answers, when its tool has ended
 
 

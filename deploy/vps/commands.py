@@ -3,10 +3,12 @@
 from deploy.pipeline.plan import OURS, Command, Needs, Release
 
 STAGING = "deploy/servers.staging.toml"
+PRODUCTION = "deploy/servers.toml"
 NEEDS = Needs(
     programs=("ssh", "git"),
     ci_secrets={"SSH_KEY": "one of `ci_keys` in servers.toml"},
     ci_variables={"KNOWN_HOSTS": "the servers' keys, of `ssh-keyscan`"},
+    ci_files={"production": PRODUCTION, "staging": STAGING},
 )
 
 

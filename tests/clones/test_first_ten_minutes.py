@@ -1,10 +1,13 @@
 """README, "make it yours", in a clone: its lines are run, and all that is left is tested there."""
 
 import re
+from pathlib import Path
 
 from service.environment import ROOT
+from starter import record
+from starter.tree import Tree
 from tests.clones.conftest import Clone
-from tests.starter.git import git
+from tests.starter.git import commit, git
 
 HEADING = "## The first ten minutes: make it yours"
 
@@ -53,3 +56,32 @@ def test_what_make_is_given_is_taken_as_it_was_typed(clone: Clone) -> None:
         assert not (clone.folder / "made").exists()
     ended = clone.sh("NAME=of-the-shell make rename")
     assert (ended.returncode, "NAME=… is needed" in ended.stderr) == (2, True)
+
+
+def test_later_changes_of_the_template_come_in_under_ones_own_name(
+    clone: Clone, tmp_path: Path
+) -> None:
+    template = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(clone.folder), str(template))
+    clone.ok("make rename NAME=my-product")
+    clone.ok("make remove-sample")
+    name = record.read(Tree(ROOT)).name.plain
+    commit(
+        template,
+        "later",
+        {
+            "docs/later.md": f"# Later\n\nOf {name}.\n",
+            "service/posts/later.py": "SAMPLE = 1\n",
+            "service/flags.py": (template / "service/flags.py").read_text() + "\nLATER = 1\n",
+        },
+    )
+    before = git(clone.folder, "rev-parse", "HEAD")
+    told = clone.ok(f"make update UPSTREAM={template} DRY_RUN=1")
+    assert "docs/later.md" in told and "service/flags.py" in told
+    assert git(clone.folder, "rev-parse", "HEAD") == before
+    clone.ok(f"make update UPSTREAM={template}")
+    assert (clone.folder / "docs/later.md").read_text() == "# Later\n\nOf my-product.\n"
+    assert (clone.folder / "service/flags.py").read_text().endswith("\nLATER = 1\n")
+    assert not (clone.folder / "service/posts").exists()
+    assert git(clone.folder, "status", "--porcelain") == ""
+    assert "Up to date with" in clone.ok("make update")

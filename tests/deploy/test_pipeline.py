@@ -11,6 +11,7 @@ import pytest
 
 from deploy.__main__ import main
 from deploy.cli import parser
+from deploy.env import SPELT
 from deploy.pipeline import audit
 from deploy.pipeline.needs import table
 from deploy.pipeline.plan import Command, filled, typed
@@ -90,9 +91,23 @@ def test_a_dry_run_prints_what_would_be_called_and_calls_nothing(
         (
             ["promote", "elasticbeanstalk", "--commit", "HEAD~1"],
             1,
-            "elasticbeanstalk takes what is checked out: git checkout",
+            "elasticbeanstalk: it packs the commit that is checked out; git checkout",
         ),
         # end of target: elasticbeanstalk
+        # target: fly
+        (
+            ["promote", "fly", "--commit", "HEAD~1"],
+            1,
+            "fly: it builds what is checked out; git checkout",
+        ),
+        # end of target: fly
+        # target: digitalocean
+        (
+            ["promote", "digitalocean", "--commit", "HEAD~1"],
+            1,
+            "digitalocean: it builds the last commit of its branch; git checkout",
+        ),
+        # end of target: digitalocean
     ],
 )
 def test_bad_usage_is_one_line(
@@ -121,10 +136,14 @@ def test_the_page_lists_what_each_target_needs() -> None:
 
 def test_the_commands_of_the_pages_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "pipeline.md").read_text()
-    named = re.findall(r"python -m deploy ((?:promote|rollback|log)\b[^`\n#]*)", text)
-    assert len(named) >= 8
+    named = re.findall(r"python -m deploy ([a-z][^`\n#]*)", text)
+    assert {"check", "env", "smoke", "readiness", "docker"} <= {each.split()[0] for each in named}
     for words in named:
-        parser().parse_args(shlex.split(words.replace("TARGET", "vps")))
+        told = words.replace("TARGET", "vps").replace("--target NAME", "--target docker")
+        told = told.replace('"$(git rev-parse HEAD)"', "1a2b3c4")
+        if words.startswith("env "):  # what is kept of the platforms
+            told = f"env {next(iter(SPELT))}"
+        parser().parse_args(shlex.split(told))
 
 
 def needs(*words: str, given: str) -> subprocess.CompletedProcess[str]:
@@ -142,7 +161,23 @@ def test_ci_is_told_all_that_is_missing_before_anything_is_installed() -> None:
     )
     given = "DEPLOY_URL=x\0DOCKER_HOST=x\0KNOWN_HOSTS=x\0SSH_KEY=a\nb\0"
     assert needs("docker", given=given).returncode == 0
-    assert needs("nonsense", given="").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("fly.io", "'fly.io' is no target"), ("", "DEPLOY_TARGET is not set")]
+)
+def test_ci_is_told_of_a_target_that_is_none(target: str, said: str) -> None:
+    ended = needs(target, "--known", given="")
+    assert ended.returncode == 2
+    assert ended.stderr == f"failed: {said}: it is one of {', '.join(PLANS)}\n"
+
+
+def test_ci_is_told_of_a_file_that_is_not_committed() -> None:
+    given = "DEPLOY_URL=x\0KNOWN_HOSTS=x\0SSH_KEY=x\0"
+    assert not (ROOT / "deploy" / "servers.staging.toml").exists()
+    ended = needs("vps", "--stage", "staging", given=given)
+    assert ended.returncode == 1
+    assert ended.stderr == "failed: vps needs deploy/servers.staging.toml, to be committed\n"
 
 
 def test_what_is_printed_can_be_typed() -> None:

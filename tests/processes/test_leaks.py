@@ -31,6 +31,10 @@ from tests.waiting import until
 
 SECRETS = {variable(name, f) for name, f in Settings.model_fields.items() if is_secret(f)}
 SIGNING_IN = {"VAULT_TOKEN": ROOT_TOKEN, "VAULT_SECRET_ID": SECRET_ID}
+WAYS = {  # to sign in to Vault
+    "token": {"VAULT_TOKEN": ROOT_TOKEN},
+    "AppRole": {"VAULT_ROLE_ID": ROLE_ID, "VAULT_SECRET_ID": SECRET_ID},
+}
 PAGES = ("/", "/health", "/openapi.json", "/docs", "/nothing", "/metrics", "/smoke")
 
 
@@ -42,7 +46,9 @@ def word() -> str:
 class Planted:
     """Every secret that there is, each with a word to look for, in servers that know them."""
 
-    def __init__(self, store: Vault, postgres: Postgres, redis: Redis, sentry: int) -> None:
+    def __init__(
+        self, store: Vault, postgres: Postgres, redis: Redis, sentry: int, way: str = "AppRole"
+    ) -> None:
         self.store, self.redis, self._owner_url = store, redis, own_database(postgres)
         self.words = {name: word() for name in SECRETS - SIGNING_IN.keys()} | SIGNING_IN
         self.words["REDIS_URL"] = redis.password
@@ -64,8 +70,7 @@ class Planted:
             "SECRETS_FROM": "vault://kv/app",
             "SECRETS_REFRESH": "1s",
             "VAULT_ADDR": store.url,
-            "VAULT_ROLE_ID": ROLE_ID,
-            "VAULT_SECRET_ID": SECRET_ID,
+            **WAYS[way],
             "MAIL_FROM": "shop@example.com",
             "S3_BUCKET": "bucket",
             "S3_ENDPOINT_URL": f"http://{nowhere}",
@@ -88,7 +93,11 @@ class Planted:
 
     def needles(self) -> dict[str, str]:
         """Words by what they are, the tokens that logins gave among them."""
-        given = {f"token {number}": each for number, each in enumerate(self.store.tokens)}
+        given = {
+            f"token {number}": each
+            for number, each in enumerate(self.store.tokens)
+            if each != ROOT_TOKEN
+        }
         return self.words | given
 
     def _own(self, statement: str, text: str) -> None:
@@ -98,29 +107,35 @@ class Planted:
 
 
 @pytest.fixture
-def planted(postgres: Postgres, folder: Path, sink: ThreadingHTTPServer) -> Iterator[Planted]:
+def planted(
+    postgres: Postgres, folder: Path, sink: ThreadingHTTPServer, request: pytest.FixtureRequest
+) -> Iterator[Planted]:
+    way = getattr(request, "param", "AppRole")
     with running() as store, Redis(folder / f"redis-{uuid4().hex}") as redis:
-        yield Planted(store, postgres, redis, sink.server_port)
+        yield Planted(store, postgres, redis, sink.server_port, way)
 
 
+@pytest.mark.parametrize("planted", WAYS, indirect=True)
 def test_no_secret_is_written_sent_or_shown(planted: Planted, sink: ThreadingHTTPServer) -> None:
     assert planted.words.keys() == SECRETS, "each new secret is planted here too"
     seen: dict[str, str] = {}
     with ExitStack() as stack:
-        web, worker = start(planted, stack)
+        web, worker, scheduler = start(planted, stack)
         seen["web's answers"] = shown(meet_failures(planted, web, worker))
-        seen["arguments"], environments = arguments_and_environments(web, worker)
+        seen["arguments"], environments = arguments_and_environments(web, worker, scheduler)
         seen["commands"] = run_commands(planted)
         planted.store.faults += [b"<html>", 403, 503] * 20
         until(lambda: any("secrets are not read again" in line for line in web.lines))
-        assert web.stop() == worker.stop() == 0
+        assert web.stop() == worker.stop() == scheduler.stop() == 0
     seen["web's log"], seen["worker's log"] = "\n".join(web.lines), "\n".join(worker.lines)
+    seen["scheduler's log"] = "\n".join(scheduler.lines)
     received: list[Envelope] = sink.received  # type: ignore[attr-defined]
     seen["Sentry"] = "\n".join(envelope.text for envelope in received)
     assert_failures_were_met(seen)
     assert leaks(planted, seen) == []
     # Nor does a process's environment have what comes from the store.
-    assert leaks(planted, {"environments": environments}) == ["environments: VAULT_SECRET_ID"]
+    (given,) = SIGNING_IN.keys() & planted.environment.keys()
+    assert leaks(planted, {"environments": environments}) == [f"environments: {given}"]
 
 
 def test_what_is_looked_for_is_found_where_it_is(
@@ -150,12 +165,15 @@ def test_no_secret_is_in_what_is_said_of_a_bad_environment(command: str, planted
         assert needle not in ended.stdout + ended.stderr, name
 
 
-def start(planted: Planted, stack: ExitStack) -> tuple[Served, Child]:
+def start(planted: Planted, stack: ExitStack) -> tuple[Served, Child, Child]:
     production = {**planted.environment, "APP_ENV": "production", "JWT_SECRET": ""}
     web = stack.enter_context(Served("", "", **production))
-    worker = ["-m", "service", "worker"]
     environment = {**production, "DATABASE_URL": "", "REDIS_URL": "", "LOG_FORMAT": "json"}
-    return web, stack.enter_context(Logs(worker, environment, "worker started"))
+    worker, scheduler = (
+        stack.enter_context(Logs(["-m", "service", name], environment, f"{name} started"))
+        for name in ("worker", "scheduler")
+    )
+    return web, worker, scheduler
 
 
 def meet_failures(planted: Planted, web: Served, worker: Child) -> list[Answer]:

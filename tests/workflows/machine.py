@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from service.environment import ROOT
 from tests.deploy.clouds import Cloud
 from tests.deploy.platforms.builds import tracked
 
@@ -45,6 +47,8 @@ class Machine:
         for name in ("apk", "apt-get", "cosign", "sudo"):
             self._write(name, PLAIN.format(name=name, folder=folder))
         tracked(self.clone)
+        for name in ("servers.toml", "servers.staging.toml"):
+            shutil.copy(ROOT / "deploy/servers.example.toml", self.clone / "deploy" / name)
         commit(self.clone)
         venv = self.clone / ".venv" / "bin"
         venv.mkdir(parents=True)
@@ -63,6 +67,16 @@ class Machine:
         """How many calls the stand-ins have had."""
         lines = (self.folder / "called").read_text().count("\n")
         return lines + (len(cloud.calls()) if cloud else 0)
+
+    def run_in_a_copy(self, text: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Of a step that changes the repository."""
+        kept, self.clone = self.clone, self.folder / "copy"
+        try:
+            shutil.copytree(kept, self.clone)
+            return self.run(text, "bash", env, None)
+        finally:
+            shutil.rmtree(self.clone, ignore_errors=True)
+            self.clone = kept
 
     def run(
         self, text: str, shell: str, env: Mapping[str, str], cloud: Cloud | None
@@ -89,6 +103,15 @@ class Machine:
             text=True,
             timeout=60,
         )
+
+    @contextmanager
+    def not_set_up(self) -> Iterator[None]:
+        """Before `make setup`, as every runner begins."""
+        made = self.clone / ".venv"
+        made.rename(self.folder / "venv")
+        yield
+        assert not made.exists(), "it has been set up"
+        (self.folder / "venv").rename(made)
 
     def forget(self) -> None:
         """The log of promotions, which a new runner does not have."""

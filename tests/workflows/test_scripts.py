@@ -29,21 +29,24 @@ def bare(tmp_path: Path) -> Path:
     for name in ("ln", "python3", "chmod", "tee"):  # what root does, here as in CI
         (programs / name).write_text(PLAIN.format(name=name, folder=tmp_path))
         (programs / name).chmod(0o755)
-    for name in ("eb", "aws"):  # of an environment that python3 would have made
-        assert not Path("/opt", name).exists()
+    for name in ("eb", "aws"):  # the environments that python3 would have made
+        python = tmp_path / "opt" / name / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(PLAIN.format(name=python, folder=tmp_path))
+        python.chmod(0o755)
     return tmp_path
 
 
 def cli(bare: Path, target: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(ROOT / ".ci" / "cli"), target],
-        env={"PATH": str(bare / "bin"), "HOME": str(bare)},
+        env={"PATH": str(bare / "bin"), "HOME": str(bare), "OPT": str(bare / "opt")},
         capture_output=True,
         text=True,
     )
 
 
-@pytest.mark.parametrize("target", sorted({*PLANS} - {"ecs", "elasticbeanstalk", "vps"}))
+@pytest.mark.parametrize("target", sorted({*PLANS} - {"vps"}))
 def test_a_cli_is_had_by_its_version_and_by_https(target: str, bare: Path) -> None:
     ended = cli(bare, target)
     assert ended.returncode == 0, ended.stderr
@@ -51,8 +54,30 @@ def test_a_cli_is_had_by_its_version_and_by_https(target: str, bare: Path) -> No
     for address in re.findall(r"\S+://\S+", called):
         assert address.startswith("https://")
         assert re.search(r"\d+\.\d+\.\d+|google-cloud-cli", address), address
-    for package in re.findall(r"npm install .* (\S+)$", called, re.M):
-        assert re.search(r"@\d+\.\d+\.\d+$", package)
+    for package in re.findall(r"(?:npm|pip) install .* (\S+)$", called, re.M):
+        assert re.search(r"(@|==)\d+\.\d+\.\d+$", package)
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("ecs", ["aws"]),  # target: ecs
+        ("elasticbeanstalk", ["aws", "eb"]),  # target: elasticbeanstalk
+    ],
+)
+def test_one_of_a_python_package_has_an_environment_of_its_own(
+    target: str, names: list[str], bare: Path
+) -> None:
+    assert cli(bare, target).returncode == 0
+    called = (bare / "called").read_text()
+    for name in names:
+        made = bare / "opt" / name
+        for line in (
+            f"python3 -m venv {made}",
+            rf"{made}/bin/python -m pip install --quiet aws(eb)?cli==\d+\.\d+\.\d+",
+            f"ln -sf {made}/bin/{name} /usr/local/bin/",
+        ):
+            assert re.search(rf"^(sudo )?{line}$", called, re.M), called
 
 
 def test_what_is_there_stays(bare: Path) -> None:

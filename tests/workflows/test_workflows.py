@@ -75,6 +75,20 @@ def steps(rehearsal: Rehearsal, workflow: str) -> list[tuple[str, str]]:
     return [(row.step, row.result) for row in rehearsal.rows if row.workflow == workflow]
 
 
+def written(workflow: str, *jobs: str) -> list[str]:
+    """The steps of a workflow, or of some of its jobs, as rows have them."""
+    found = yaml.safe_load((FOLDER / workflow).read_text())["jobs"]
+    named = {job: spec.get("steps", ()) for job, spec in found.items() if job in jobs or not jobs}
+    return [f"{job}: {step['name']}" for job, steps in named.items() for step in steps]
+
+
+def complete(rehearsal: Rehearsal, but: str) -> bool:
+    """Whether all steps of deploy.yml for this target were rehearsed, but for one."""
+    job = but.partition(":")[0]
+    seen = {step for step, _ in steps(rehearsal, "deploy.yml")}
+    return seen == {*written("deploy.yml", "known", job)} - {but}
+
+
 def test_a_clone_that_has_set_nothing_checks_and_does_not_deploy(
     machine: Machine, rows: list[Step]
 ) -> None:
@@ -88,15 +102,19 @@ def test_a_clone_that_has_set_nothing_checks_and_does_not_deploy(
 
 
 @pytest.mark.parametrize("event", ["pull_request", "schedule", "workflow_dispatch"])
-def test_nothing_but_a_push_deploys(event: str, tmp_path: Path, machine: Machine) -> None:
+def test_nothing_but_a_push_deploys(
+    event: str, tmp_path: Path, machine: Machine, rows: list[Step]
+) -> None:
     with ExitStack() as stack:
         place = Place("docker", tmp_path, machine, stack)
-        rehearsal = place.rehearsal(event, [])
+        rehearsal = place.rehearsal(event, rows)
         assert rehearsal.workflow("ci.yml", {}).result == "success"
     assert {row.workflow for row in rehearsal.rows} == {"ci.yml"}
     assert all(cloud.calls() == [] for cloud in place.clouds.values())
     weekly = [row for row in rehearsal.rows if row.step.startswith("deploys: ")]
     assert bool(weekly) == (event != "pull_request")
+    if event == "schedule":
+        assert {row.step for row in rehearsal.rows} == set(written("ci.yml"))
 
 
 @pytest.mark.parametrize(
@@ -121,6 +139,7 @@ def test_a_push_goes_to_staging_and_then_to_production(
     for cloud in place.clouds.values():
         assert cloud.serves == machine.sha
     if target in IMAGES:
+        assert set(released) == set(written("release.yml"))
         called = (machine.folder / "called").read_text()
         assert f"cosign sign --yes {IMAGE}\n" in called
         assert "a-planted-github-token" not in called
@@ -158,6 +177,7 @@ def test_a_version_that_fails_in_production_is_rolled_back_and_the_run_fails(
     table = rehearsal.summary.splitlines()
     assert [row.split(" | ")[1] for row in table[2:]] == ["promote", "rollback"]
     assert place.clouds["staging"].calls() == []
+    assert complete(rehearsal, f"{place.target}: Roll back")
     for text in (rehearsal.said, rehearsal.summary, "\n".join(cloud.calls())):
         assert SECRET not in text
     # The one that is asked for in no argument.
@@ -174,6 +194,7 @@ def test_by_hand_the_version_before_comes_back(place: Place, rows: list[Step]) -
         f"{place.target}: Summary",
     ]
     assert f"| rollback | {place.target} | production |" in rehearsal.summary
+    assert complete(rehearsal, f"{place.target}: Promote")
     # On hosts of one's own the version before is theirs to remember.
     own = place.target in ("docker", "vps")
     assert place.clouds["production"].serves == (OLD if own else OLDER)
@@ -183,10 +204,12 @@ def test_what_is_not_set_is_named_before_anything_is_touched(place: Place) -> No
     place.repository.of["production"] = ({}, {})
     rehearsal = place.rehearsal("push", [])
     given = {"target": place.target, "stage": "production"}
-    assert rehearsal.workflow("deploy.yml", given).result == "failure"
+    with place.machine.not_set_up():
+        assert rehearsal.workflow("deploy.yml", given).result == "failure"
     ours = [row for row in rehearsal.rows if row.step.startswith(f"{place.target}: ")]
-    assert next(row.step for row in ours if row.result != "ok") == f"{place.target}: Is all set?"
-    assert [row.how for row in ours[:2]] == [STAND_IN, HERE]
+    bad = [row.step for row in ours if row.result != "ok"]
+    assert bad == [f"{place.target}: Is all set?"]
+    assert [row.how for row in ours] == [STAND_IN, HERE, HERE]  # the summary, of nothing
     (line,) = [line for line in rehearsal.said.splitlines() if line.startswith("failed: ")]
     needs = PLANS[place.target].NEEDS
     for name in (*EVERYWHERE, *needs.variables, *needs.secrets, *needs.ci_secrets):
@@ -206,7 +229,7 @@ def test_a_push_to_main_waits_for_no_other_that_waits_for_approval(event: str, o
 def test_a_target_that_is_misspelt_is_no_success(machine: Machine) -> None:
     rehearsal = Rehearsal(machine, Repository({"DEPLOY_TARGET": "fly.io"}), "push")
     assert rehearsal.workflow("ci.yml", {}).result == "failure"
-    assert "invalid choice: 'fly.io'" in rehearsal.said
+    assert "failed: 'fly.io' is no target: it is one of cloudrun," in rehearsal.said
 
 
 def test_what_ci_runs_by_itself_is_what_it_runs_here() -> None:
@@ -215,11 +238,11 @@ def test_what_ci_runs_by_itself_is_what_it_runs_here() -> None:
     text = "".join(path.read_text() for path in FOLDER.iterdir())
     named = set(re.findall(r"run: make ([a-z-]+)$", text, re.M))
     assert {"check", "test", "test-chaos", "test-deploy", "test-image"} <= named
-    # The last is of a quarter of an hour, and of nothing that a team changes.
+    # The last is of a quarter of an hour, and of nothing that a team changes: the table says so.
     for target in named - {"setup", "test-image", "remove-sample", "test-starter"}:
         assert re.search(rf"^{target}:", makefile, re.M), target
         assert re.search(rf"\bmake {target}$", run, re.M), target
-    # A part of test-deploy, and what tests/starter calls in copies.
+    # A part of test-deploy.
     assert re.search(r"^test-image:.*\n.*tests/deploy/docker/test_image.py", makefile, re.M)
     assert "tests/deploy/docker " in makefile
 
