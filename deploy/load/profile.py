@@ -5,15 +5,17 @@ runs it by itself; https://docs.locust.io has what a task may do.
 """
 
 import json
-import os
 import time
 from typing import Any
 
 from locust import FastHttpUser, LoadTestShape, constant, events, task
 
-TOKEN = os.environ["LOAD_TOKEN"]
-STEPS: list[int] = json.loads(os.environ["LOAD_STEPS"])  # clients of each
-SECONDS = float(os.environ["LOAD_SECONDS"])  # of each
+from service.environment import environment
+
+GIVEN = environment()
+TOKEN = GIVEN["LOAD_TOKEN"]
+STEPS: list[int] = json.loads(GIVEN["LOAD_STEPS"])  # clients of each
+SECONDS = float(GIVEN["LOAD_SECONDS"])  # of each
 SETTLING = 1.0  # seconds at its begin that are not counted
 
 
