@@ -12,7 +12,7 @@ from docs.pages import every
 # Files that a page names, as people write them: from the root, in code.
 FOLDERS = ("bench", "deploy", "docs", "migrations", "service", "tests")
 NAMED = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./@-]*\w)`")
-YOURS = ("deploy/servers.toml",)  # that one makes oneself
+YOURS = ("deploy/servers.toml", "deploy/servers.staging.toml")  # that one makes oneself
 LOADED = {"script": "src", "img": "src", "iframe": "src", "link": "href"}
 
 
