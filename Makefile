@@ -86,6 +86,10 @@ ifneq ($(origin NAME),command line)
 NAME :=
 endif
 
+ifneq ($(and $(DRY_RUN),$(filter rename feature remove-sample target-remove,$(MAKECMDGOALS))),)
+$(error DRY_RUN is of `make update` alone: `git reset --hard HEAD~1` takes back what this one does)
+endif
+
 rename: setup  ## give the product another name, in every place: NAME=my-product
 	@$(BIN)/python -m starter rename "$$NAME"
 

@@ -55,8 +55,19 @@ def _told(*_: object) -> None:
 
 
 def finish_uninterrupted() -> None:
-    """From now on Ctrl-C ends us at once, but not within `uninterrupted`: after that."""
+    """From now on Ctrl-C ends us at once, but not within `uninterrupted`: after that. So does who
+    tells us to end (CI, for a job that was cancelled), and a terminal that is closed; but not under
+    nohup. They may tell us twice, and mean it once."""
     signal.signal(signal.SIGINT, _interrupt_unless_deferred)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _told_unless_deferred)
+
+
+def _told_unless_deferred(*_: object) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)  # SIG_IGN would be the commands' too
+    _interrupt_unless_deferred()
 
 
 def _interrupt_unless_deferred(*_: object) -> None:

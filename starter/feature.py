@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from starter import revisions
+from starter import record, revisions
 from starter.refusal import Refused
 from starter.tree import Tree
 
@@ -99,7 +99,10 @@ def _register(tree: Tree, name: str) -> None:
 def _refuse_clash(tree: Tree, new: Noun) -> None:
     if tree.has(f"service/{new.plural}"):
         raise Refused(f"service/{new.plural} is there already: choose another name")
+    product = record.read(tree).name
     for each in (new.plural, new.singular):
+        if product.is_in(each):
+            raise Refused(f"{each!r} is the product's own name, which `make rename` would change")
         if tree.has(f"service/{each}.py"):
             raise Refused(f"service/{each}.py is a part of the chassis: choose another name")
     bound = set(_bound())
@@ -145,4 +148,7 @@ def _singular(plural: str) -> str:
             return plural.removesuffix(ending) + instead
     if plural.endswith("s") and not plural.endswith("ss"):
         return plural.removesuffix("s")
-    raise Refused(f"{plural!r} does not end as a plural: `make feature NAME={plural} SINGULAR=…`")
+    raise Refused(
+        f"{plural!r} does not end as a plural, such as {plural}s; SINGULAR=… is for one of"
+        " another form"
+    )

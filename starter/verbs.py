@@ -12,8 +12,9 @@ from starter.repository import Repository
 from starter.tree import Tree
 
 BACK = "`git reset --hard HEAD~1` takes it back."
-RENAMED = """The name of the folder and of the repository is yours to change. LICENSE says whose the
-template is. What runs already, on servers or platforms, keeps its old name there."""
+RENAMED = """The name of the folder and of the repository is yours to change, and so is what the
+product is: README's first lines, `description` in pyproject.toml, CHANGELOG.md. LICENSE says whose
+the template is. What runs already, on servers or platforms, keeps its old name there."""
 FEATURE = """service/{noun} is yours to change. `.venv/bin/python -m service dev migrate` beside
 `make dev` makes its table. Then `make check test`."""
 SAMPLE = """Gone with it: its tests, and of `make bench` what asks for it (read, list, insert,

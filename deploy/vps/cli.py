@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deploy.shell import finish_uninterrupted
+from deploy.shell import finish_uninterrupted, say
 from deploy.vps import operate
 from deploy.vps.servers import FILE
 from deploy.vps.settings import load
@@ -99,7 +99,7 @@ def main(words: Sequence[str]) -> int:
     try:
         return _run(given)
     except KeyboardInterrupt:
-        print("stopped; `vps status` says what serves now", file=sys.stderr)
+        say("stopped; `vps status` says what serves now", sys.stderr)
         return 130
 
 

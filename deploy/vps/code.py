@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.shell import CommandFailed, Failed, run, say
-from deploy.vps.failures import OPERATOR, failure
+from deploy.vps.failures import OPERATOR, UNFINISHED, failure
 from deploy.vps.servers import Fleet, Server
 from deploy.vps.ssh import REPOSITORY, Ssh, all_of
 
 PUSH_WITHIN = 600  # seconds
 FULL = "No space left on device"
+ABSENT = "does not appear to be a git repository"
 _LOST = "fatal: Could not read from remote repository"  # Git, after what ssh has said
 
 
@@ -51,6 +52,8 @@ def push(root: Path, ssh: Ssh, servers: tuple[Server, ...], commit: str) -> None
                     f"{server.name}: the disk is full, and the code was not taken. Nothing was"
                     " touched. `keep` and `keep_days` in servers.toml say what stays"
                 ) from None
+            if ABSENT in error.said:
+                raise Failed(f"{server.name}: {UNFINISHED}") from None
             said, lost, _ = error.said.partition(_LOST)
             raise failure(server, 255 if lost else 1, said) from None
 

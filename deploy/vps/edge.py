@@ -20,7 +20,6 @@ FLAGS = "/srv/slipway/edge"
 CERTIFICATE = "/etc/slipway/tls/fullchain.pem"
 KEY = "/etc/slipway/tls/privkey.pem"
 INNER_PORT = 8080
-MOST_WEB_SERVERS = 6  # each set of them that may be out is an upstream: 63
 
 Kind = Literal["direct", "inner", "balancer"]
 
@@ -164,12 +163,7 @@ def out(web: tuple[Server, ...]) -> str:
 
 
 def _sets(web: tuple[Server, ...]) -> Iterator[tuple[Server, ...]]:
-    """Those that may be out while one at least is in. Raises Failed."""
-    if len(web) > MOST_WEB_SERVERS:
-        raise Failed(
-            f"{len(web)} servers have the role web, and the balancer takes {MOST_WEB_SERVERS}:"
-            " have fewer and larger ones, or a provider's balancer"
-        )
+    """Those that may be out while one at least is in; there are not too many (rules.py)."""
     for count in range(len(web)):
         yield from combinations(web, count)
 

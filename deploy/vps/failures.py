@@ -7,6 +7,8 @@ from deploy.shell import Failed, say
 from deploy.vps.servers import Server
 
 OPERATOR = "deploy"
+NOT_FOUND = 127  # a shell's code for a program that is not there
+UNFINISHED = "is not provisioned to its end: python -m deploy vps provision"
 
 
 class Lost(Failed):
@@ -15,6 +17,8 @@ class Lost(Failed):
 
 def failure(server: Server, code: int, said: str) -> Failed:
     """What an exit code of ssh, and what was said, means: 255 is ssh's own."""
+    if code == NOT_FOUND:  # we call nothing but our own program
+        return Failed(f"{server.name}: {UNFINISHED}")
     if code != 255:
         text = said.strip().removeprefix("failed: ")
         return Failed(f"{server.name}: {text or f'ended with {code}, and said nothing'}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.shell import Failed, say, step
 from deploy.vps import code, rollout, session, table
-from deploy.vps.failures import Lost
+from deploy.vps.restore import Restore, database
 from deploy.vps.servers import Fleet, Server
 from deploy.vps.ssh import Ssh, all_of, ask, call, each, follow, passed_on, shown
 
@@ -129,90 +129,20 @@ class Operator:
 
     def at_database(self, *words: str) -> int:
         """Back-ups are where the database is."""
-        follow(self.ssh, self._database(), *words)
+        follow(self.ssh, database(self.fleet), *words, "--who", self.who)
         return 0
 
     def backups(self) -> int:
-        say(call(self.ssh, self._database(), "backups").strip())
+        say(call(self.ssh, database(self.fleet), "backups").strip())
         return 0
-
-    def _database(self) -> Server:
-        return self.fleet.database or session.running(self.fleet)[0]
 
     def restore(self, backup: str, *, sure: bool) -> int:
-        if not sure:
-            backup = self._agreed(backup)
-        words = ("restore", backup, "--yes")
-        if self.single:
-            return self.at_database(*words)
-        self._look_before_restore(backup)
-        was_on = ask(self.ssh, self.fleet.front, "maintenance", "status")["maintenance"]
-        self.maintenance("on")
-        try:
-            self.at_database(*words)
-            self._catch_up()
-        except (Failed, KeyboardInterrupt) as failure:
-            known = isinstance(failure, Failed) and not isinstance(failure, Lost)
-            self._maintenance_after(known=known and self._schema_is_up(), was_on=was_on)
-            raise
-        self._maintenance_after(known=True, was_on=was_on)
+        Restore(self.fleet, self.ssh, self.who).run(backup, sure=sure)
         return 0
 
-    def _agreed(self, name: str) -> str:
-        """The back-up that somebody has typed the name of. Raises Failed."""
-        if sys.stdin.isatty():
-            there = ask(self.ssh, self._database(), "backups")
-            wanted = there.get("latest") if name == "latest" else name.removesuffix(".dump")
-            lines = {each["name"]: each.get("line", wanted) for each in there["backups"]}
-            if wanted not in lines:
-                raise Failed(f"there is no back-up {name}, or nothing is in it: see `vps backups`")
-            say(lines[wanted])
-            if input("Replace the database by it? Type its name: ").strip() == wanted:
-                return str(wanted)
-        raise Failed("nothing was restored: --yes, or type the back-up's name")
-
-    def _look_before_restore(self, name: str) -> None:
-        """The site is closed for it: not for a name that is none. Raises Failed."""
-        if (database := self.fleet.database) is None:
-            raise Failed(
-                "no server in servers.toml has the role database: restore where the database is"
-            )
-        if lock := ask(self.ssh, database, "status")["locked"]:
-            raise Failed(f"releases are locked by {lock['who']}: {lock['why']}. `vps lock off`")
-        said = ask(self.ssh, database, "backups")
-        there = [each["name"] for each in said["backups"]]
-        known = there if said.get("latest", "") is None else ["latest", *there]
-        if name.removesuffix(".dump") not in known:
-            names = "\n  ".join(["", *there]) if there else " none"
-            raise Failed(f"{database.name}: there is no back-up {name}; there are:{names}")
-
-    def _catch_up(self) -> None:
-        """The back-up may be of an older schema than the code that serves."""
-        web = self.fleet.with_role("web")[0]
-        if serves := ask(self.ssh, web, "status")["release"]:
-            follow(self.ssh, web, "migrate", serves, "--no-backup", "--who", self.who)
-
-    def _schema_is_up(self) -> bool:
-        """To the code that serves: as it was before, or the restore came so far."""
-        web = self.fleet.with_role("web")[0]
-        try:
-            serves = ask(self.ssh, web, "status")["release"]
-            return not serves or not ask(self.ssh, web, "migrate", serves, "--pending")["pending"]
-        except Failed:
-            return False
-
-    def _maintenance_after(self, *, known: bool, was_on: bool) -> None:
-        """As it was before, if the service can work with the database that there is now."""
-        if not known:
-            say(
-                "maintenance stays on: the database may be another one by now, and its schema older"
-            )
-            say("than the code. `vps release` migrates it; look at it, then `vps maintenance off`")
-        elif not was_on:
-            self.maintenance("off")
-
     def maintenance(self, what: str) -> int:
-        say(call(self.ssh, self.fleet.front, "maintenance", what).strip())
+        words = ("maintenance", what, "--who", self.who)
+        say(call(self.ssh, self.fleet.front, *words).strip())
         return 0
 
     def balance(self, what: str, name: str | None) -> int:
@@ -223,7 +153,7 @@ class Operator:
                 raise Failed(f"balance {what}: which server?")
             server(self.fleet, name)
         words = ("balance", what, *([name] if name and what != "status" else []))
-        say(call(self.ssh, self.fleet.balancer, *words).strip())
+        say(call(self.ssh, self.fleet.balancer, *words, "--who", self.who).strip())
         return 0
 
     def lock(self, what: str, why: str) -> int:

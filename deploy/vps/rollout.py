@@ -23,7 +23,8 @@ def release(session: Session, commit: str, at: str, canary: float) -> None:
     """Have a commit serve everywhere. Raises Failed; nothing of it serves then, unless it says
     so."""
     start, servers = time.monotonic(), session.running
-    balancer.all_are_in(session)
+    balancer.bring_back(session)
+    balancer.nobody_is_out(session, with_code=True)
     name = f"{at}-{commit[:12]}"
     try:
         step(f"prepare on {_names(servers)}")
@@ -48,6 +49,7 @@ def rollback(session: Session, name: str | None) -> None:
     """Have the release before serve everywhere, or one that is named. Who lacks it, as a new
     machine does, keeps nobody from going back."""
     start, found = time.monotonic(), _statuses(session)
+    balancer.bring_back(session)
     kept = {one: status.get("kept", status["history"]) for one, status in found.items()}
     wanted = (matching(chain(*kept.values()), name) or name) if name else _before(found)
     able = [one for one in found if wanted in kept[one]] or list(found)
@@ -59,7 +61,8 @@ def rollback(session: Session, name: str | None) -> None:
 
 def change(session: Session, words: tuple[str, ...], given: str) -> None:
     """A change that is like a release (env set), on one server after the other."""
-    balancer.all_are_in(session)
+    balancer.bring_back(session)
+    balancer.nobody_is_out(session, with_code=False)
     _roll(session, lambda one: session.follow(one, *words, given=given))
 
 
@@ -157,7 +160,7 @@ def _go_back(session: Session, server: Server, name: str | None) -> None:
         _leave(session, server, now, "nothing served there before")
         return
     step(f"{server.name}: back to {name}")
-    with balancer.out(session, server, new=False):
+    with balancer.out(session, server, new=False, back=True):
         session.follow(server, "rollback", name)
 
 
@@ -167,7 +170,7 @@ def _leave(session: Session, server: Server, serves: str | None, why: str) -> No
     requests = ", and gets no requests" if left_out else ""
     say(f"  {server.name}: goes on with {serves or 'no release'}, since {why}{requests}")
     if left_out and serves:
-        say(f"  `vps balance in {server.name}` and a release end that")
+        say("  The next release ends that")
 
 
 def _watch(session: Session, server: Server, seconds: float) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from deploy.vps.servers import Fleet, Role
+from deploy.vps.servers import MOST_WEB_SERVERS, Fleet, Role
 
 KeyPath = tuple[str | int, ...]
 
@@ -19,6 +19,7 @@ _AT = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 def contradictions(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:
     yield from _addressed(fleet)
+    yield from private_twice(fleet)
     yield from _spelt_wrong(fleet)
     webs = fleet.with_role("web")
     needed: tuple[Role, ...] = ("web", "worker")
@@ -31,6 +32,13 @@ def contradictions(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:
             yield ("servers", another.name, "roles"), f"{role} is another server's: one has it"
     if len(webs) > 1 and not fleet.with_role("balancer"):
         yield ("servers",), f"{len(webs)} have the role web: one needs the role balancer"
+    if fleet.balancer:
+        for another in webs[MOST_WEB_SERVERS:]:
+            yield (
+                ("servers", another.name, "roles"),
+                f"{len(webs)} have the role web, and the balancer takes {MOST_WEB_SERVERS}: have"
+                " fewer and larger ones, or a provider's balancer",
+            )
     for server in fleet.servers:
         if len(set(server.roles)) < len(server.roles):
             yield ("servers", server.name, "roles"), "has one twice"
@@ -53,6 +61,17 @@ def _addressed(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, "address"), f"{server.address} is another server's too"
         if len(fleet.servers) > 1 and is_public(server.private):
             yield (*path, "private"), private_wanted(server.private)
+
+
+def private_twice(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:
+    """Firewalls and nginx would take one server for another."""
+    times = Counter(each.private for each in fleet.servers)
+    for server in fleet.servers:
+        if times[server.private] > 1:
+            yield (
+                ("servers", server.name, "private"),
+                f"{server.private} is another server's too, by which the others reach that",
+            )
 
 
 def _spelt_wrong(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from deploy.shell import Failed
 
 FILE = "deploy/servers.toml"
+MOST_WEB_SERVERS = 6  # behind a balancer, whose nginx has an upstream for each set of them: 63
 
 Role = Literal["web", "worker", "database", "redis", "balancer"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]

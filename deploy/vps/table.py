@@ -92,10 +92,21 @@ def problems(one: Mapping[str, Any]) -> list[str]:
             " one: vps provision"
         )
     if one["maintenance"]:
-        found.append("maintenance is on, everybody gets a 503: vps maintenance off")
+        by = f", by {who}" if (who := one.get("maintenance_by")) else ""
+        found.append(f"maintenance is on{by}, everybody gets a 503: vps maintenance off")
     if one["out"]:
-        found.append(f"the balancer gives no requests to {', '.join(one['out'])}: vps balance in")
+        found.append(f"the balancer gives no requests to {_left_out(one)}: vps balance in")
     return found
+
+
+def _left_out(one: Mapping[str, Any]) -> str:
+    """Who gets no requests, and whose doing that is, if it is known."""
+    said = {name: one.get("out_by", {}).get(name) for name in one["out"]}
+    shown = {
+        name: f" ({by['why']} by {by['who']} at {by['since']})" if by else ""
+        for name, by in said.items()
+    }
+    return ", ".join(f"{name}{whose}" for name, whose in shown.items())
 
 
 def _cure(unit: str) -> str:

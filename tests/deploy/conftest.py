@@ -1,8 +1,11 @@
 """What the tests of `python -m deploy` have in common, and who runs them beside whom."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Any
 
 import pytest
@@ -43,6 +46,15 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servers:
     ):
         found.answer("*", verb, out={"result": "ok"})
     return found
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """What a verb sets is not for us."""
+    before = {each: signal.getsignal(each) for each in (SIGINT, SIGTERM, SIGHUP)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 class Suites(LoadScopeScheduling):  # type: ignore[misc]

@@ -35,9 +35,9 @@ from deploy.vps.host.cli import parser
 
 parser().parse_args(verb)  # what the server does not know ends here, with 2
 answers = json.loads((here / "answers").read_text())
-asked = ["{{}}: {{}}".format(n, v[0]) for n, v, _ in map(json.loads, open(here / "log"))]
+asked = ["{{}}: {{}}".format(n, " ".join(v)) for n, v, _ in map(json.loads, open(here / "log"))]
 for known, verbs, code, out, err, after in answers:
-    if after and after not in asked:
+    if not any(line.startswith(after) for line in asked):
         continue
     if known in (name, "*") and verb[: len(verbs)] == verbs:
         sys.stdout.write(out)

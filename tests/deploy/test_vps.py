@@ -1,14 +1,13 @@
 """`python -m deploy vps`: which server is asked for what, when, and what if one fails."""
 
+import getpass
+import socket
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from deploy.__main__ import main
-from deploy.vps.failures import MEANINGS, failure
-from deploy.vps.servers import Server
-from deploy.vps.ssh import Ssh
 from tests.deploy.standin import COMMIT, HEALTHY, NEW, ONE, RELEASE, THREE, Servers, vps
 
 
@@ -25,7 +24,8 @@ TURNED = [
     "front: balance in {0}",
 ]
 SMOKED = ["web1: smoke " + NEW, "web2: smoke " + NEW]
-PREPARED = ["web1: resolve main", "front: balance status"]
+# Once for whom a release has left out that was killed, once for whom a person has.
+PREPARED = ["web1: resolve main", "front: balance status", "front: balance status"]
 
 
 def turned(*names: str) -> list[str]:
@@ -35,9 +35,9 @@ def turned(*names: str) -> list[str]:
 def prepared(servers: Servers) -> list[str]:
     """The rest, after what is done on both at once."""
     asked = servers.asked()
-    assert asked[:2] == PREPARED
-    assert sorted(asked[2:4]) == [f"web1: prepare {COMMIT}", f"web2: prepare {COMMIT}"]
-    return asked[4:]
+    assert asked[:3] == PREPARED
+    assert sorted(asked[3:5]) == [f"web1: prepare {COMMIT}", f"web2: prepare {COMMIT}"]
+    return asked[5:]
 
 
 def test_several_are_released_to_one_after_the_other(servers: Servers, tmp_path: Path) -> None:
@@ -142,7 +142,8 @@ def test_several_go_back_one_after_the_other_to_what_the_first_had_before(
     assert vps(tmp_path, THREE, "rollback") == 0
     before = HEALTHY["history"][0]
     assert servers.asked() == [
-        line.replace(RELEASE, before) for name in ("web1", "web2") for line in back(name)
+        "front: balance status",
+        *(line.replace(RELEASE, before) for name in ("web1", "web2") for line in back(name)),
     ]
 
 
@@ -190,6 +191,30 @@ def test_what_only_looks_is_not_attended(servers: Servers, tmp_path: Path) -> No
     servers.answer("front", "backups", out="20261126T031000Z-nightly\n")
     assert vps(tmp_path, THREE, "backups") == 0
     assert servers.asked() == ["front: backups"]
+
+
+CHANGES = [
+    *(["backup"], ["restore", "latest", "--yes"], ["restore-test"], ["maintenance", "on"]),
+    *(["balance", "out", "web1"], ["lock", "on", "moving"], ["lock", "off"]),
+    *(["env", "unset", "A"], ["rollback"], ["release"]),
+]
+
+
+@pytest.mark.parametrize("words", CHANGES, ids=" ".join)
+def test_a_server_is_told_who_changes_something(
+    servers: Servers, tmp_path: Path, words: list[str]
+) -> None:
+    for verb in ("restore", "restore-test", "maintenance", "lock"):
+        servers.answer("*", verb, out={"maintenance": False})
+    assert vps(tmp_path, THREE, *words) == 0
+    changes = [words for _, words, _ in servers.log() if not LOOKS.intersection(words)]
+    who = [words[words.index("--who") + 1] for words in changes]
+    assert who
+    assert {each.removeprefix("a restore by ") for each in who} == {ME}
+
+
+LOOKS = {"status", "backups", "resolve", "hold", "--pending"}
+ME = f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def test_values_are_in_no_process_list(servers: Servers, tmp_path: Path) -> None:
@@ -259,39 +284,6 @@ def test_a_commit_that_is_none_is_refused_before_anything_is_asked(
     assert vps(tmp_path, text, "release", "no-such-branch") == 1
     assert "no-such-branch is no commit of this clone" in capsys.readouterr().err
     assert servers.asked(leave_out=()) == []
-
-
-HOST = Server(name="one", address="198.51.100.7", private="10.0.0.1", roles=("web",), port=2222)
-
-
-SAID = [
-    ("@@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@@\nHost key verification failed.", 0),
-    ("No ED25519 host key is known for one.\nHost key verification failed.", 1),
-    ("ssh: Could not resolve hostname one: Name or service not known", 2),
-    ("ssh: connect to host one port 2222: Connection refused", 3),
-    ("ssh: connect to host one port 2222: Connection timed out", 4),
-    ("ssh: connect to host one port 2222: No route to host", 5),
-    ("ssh: connect to host one port 2222: Network is unreachable", 6),
-    ("deploy@one: Permission denied (publickey).", 7),
-]
-
-
-@pytest.mark.parametrize(("said", "meaning"), SAID)
-def test_what_ssh_says_is_said_in_words(said: str, meaning: int) -> None:
-    words = MEANINGS[meaning][1].format(where="deploy@198.51.100.7 -p 2222", server=HOST)
-    assert str(failure(HOST, 255, said)) == f"one: {words}"
-
-
-def test_what_the_server_says_is_passed_on() -> None:
-    assert str(failure(HOST, 1, "failed: no such release\n")) == "one: no such release"
-    assert str(failure(HOST, 255, "kex: reset\n")).endswith("-p 2222 broke: kex: reset")
-
-
-def test_a_call_is_one_argument_for_a_shell_that_is_not_ours() -> None:
-    words = Ssh(Path("/c"), Path("/m")).words(HOST)
-    assert words[:3] == ["ssh", "-F", "/c"]
-    assert words[-3:] == ["-p", "2222", "deploy@198.51.100.7"]
-    assert "BatchMode=yes" in words
 
 
 def test_without_a_file_of_servers_it_is_said_how_to_make_one(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.shell import CommandFailed, Failed
-from deploy.vps.host import backups, data, postgres
+from deploy.vps.host import backups, data, postgres, restore
 from deploy.vps.host.layout import Host
 from deploy.vps.host.release import release
 from tests.deploy.vps_host import Played, make_host, unpacked
@@ -80,6 +80,19 @@ def test_a_backup_says_what_is_in_it(server: tuple[Host, Played]) -> None:
     assert backups.find(host.layout, "latest") == backups.find(host.layout, found.name) == found
 
 
+def test_what_counts_a_large_table_has_all_the_time_that_it_needs(
+    server: tuple[Host, Played],
+) -> None:
+    """The role may run nothing for longer than 5 min."""
+    host, played = server
+    backups.make(host, None, "nightly")
+    restore.test(host, "latest")
+    assert len(played.asked) == 2
+    for asked in played.asked:
+        assert asked[:2] == ["SET statement_timeout = 0;", "SET lock_timeout = 0;"]
+        assert postgres.COUNTS in asked
+
+
 def test_one_that_fails_leaves_nothing(server: tuple[Host, Played]) -> None:
     host, played = server
     played.failing = {"pg_dump": "no space left on device"}
@@ -139,6 +152,25 @@ def test_old_ones_go_but_the_last_three_stay(server: tuple[Host, Played]) -> Non
     assert len(list(host.layout.backups.iterdir())) == 2 * 14
     backups.prune(host, datetime(2027, 1, 1, tzinfo=UTC))
     assert [each.name[6:8] for each in backups.every(host.layout)] == ["18", "19", "20"]
+
+
+def test_old_ones_go_before_a_new_one_needs_their_room(
+    server: tuple[Host, Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that is full of them none would be made, and so none removed."""
+    host, _ = server
+    for day in range(1, 6):
+        add(host, day)
+
+    def usage(_: Path) -> object:
+        free = 0 if len(backups.every(host.layout)) > backups.FEWEST else 1 << 30
+        return namedtuple("Usage", "free")(free)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    data.back_up(host, argparse.Namespace(reason="manual", who="alice"))
+    left = [each.name for each in backups.every(host.layout)]
+    assert [name[6:8] for name in left[:2]] == ["04", "05"]
+    assert left[2].endswith("-manual")
 
 
 def test_those_before_migrations_go_too_where_there_are_none_at_night(tmp_path: Path) -> None:

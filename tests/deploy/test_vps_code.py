@@ -35,6 +35,27 @@ def test_a_shallow_clone_is_refused_before_anything_is_sent(clone: Path, tmp_pat
         code.push(tmp_path / "shallow", Ssh(), (ONE,), "0" * 40)
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "fatal: ''/srv/slipway/repository.git'' does not appear to be a git repository",
+            "one: is not provisioned to its end: python -m deploy vps provision",
+        ),
+        ("ssh: connect to host one port 22: No route to host", "one does not answer"),
+    ],
+)
+def test_a_server_that_has_no_repository_yet_is_not_lost(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, why: str
+) -> None:
+    """Git says that it could not read from there, of both."""
+    (tmp_path / "ssh").write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 128\n')
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(Failed, match=why):
+        code.push(clone, Ssh(), (ONE,), git(clone, "rev-parse", "HEAD"))
+
+
 def test_a_disk_that_is_full_during_a_push_is_said_in_words(
     clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,12 +151,6 @@ def test_each_set_of_servers_that_may_be_out_has_an_upstream() -> None:
     assert "upstream web_web1_web2_web3 {\n    server 127.0.0.1:8080 down;\n}" in files["site.conf"]
 
 
-def test_more_servers_than_that_are_refused() -> None:
-    many = fleet(*(server(f"web{number}", *ALL) for number in range(1, 8)))
-    with pytest.raises(Failed, match="7 servers have the role web, and the balancer takes 6"):
-        edge.files(many, many.servers[0], NEW)
-
-
 def test_newer_ones_spell_http2_apart() -> None:
     site = edge.site(ONE, ONE.servers[0], NEW)
     assert "    listen 443 ssl default_server;\n    http2 on;\n" in site

@@ -14,6 +14,7 @@ from deploy.vps.host import entry, processes, releases, status
 from deploy.vps.host.layout import Layout
 from service.environment import ROOT
 from tests.deploy.vps_host import make_host, unpacked
+from tests.test_commands import VALID
 
 DOMAIN = "api.example.com"
 
@@ -78,6 +79,17 @@ def test_the_requests_of_nginx_are_shown_and_not_its_starts_alone() -> None:
     assert "--follow" in web
     with pytest.raises(Failed, match="ask for its logs alone"):
         processes.logs(["web", "nginx"], follow=False, lines=9)
+
+
+def test_a_console_takes_what_comes_by_a_pipe(prepared: tuple[Layout, str]) -> None:
+    found, name = prepared
+    command = processes.console(found.releases / name)
+    python = command.index(f"{found.releases / name}/.venv/bin/python")
+    assert command[:4] == ["sudo", "-n", "-u", "slipway"]
+    given = b"print(app.name, len(session.new))\n"
+    here = [sys.executable, *command[python + 1 :]]
+    ended = subprocess.run(here, input=given, capture_output=True, cwd=ROOT, env=VALID)
+    assert ended.stdout.splitlines()[-1] == b"service 0", ended.stderr
 
 
 def test_the_certificate_is_asked_for_by_the_domain_and_may_be_self_signed(tmp_path: Path) -> None:

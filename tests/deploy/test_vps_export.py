@@ -3,15 +3,17 @@
 import os
 import subprocess
 from collections import namedtuple
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.shell import Failed
-from deploy.vps.host import export, releases
+from deploy.vps.host import backups, export, releases
 from deploy.vps.host.layout import Host
 from deploy.vps.host.runner import Runner
+from tests.deploy.test_vps_backups import add
 from tests.deploy.vps_host import make_host
 
 WHO = {"NAME": "alice", "EMAIL": "alice@example.com"}
@@ -112,6 +114,39 @@ def test_a_commit_that_cannot_be_released_leaves_nothing(
     with pytest.raises(Failed, match=why):
         check(host, commit, ENVIRON)
     assert list(host.layout.releases.iterdir()) == []
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_back_ups_over_their_days_make_room_for_a_release(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], busy: bool
+) -> None:
+    """Not while another one is made, which nobody waits for here."""
+    for day in range(1, 6):
+        add(host, day)
+    full = {"20260101T031000Z-nightly.dump", "20260102T031000Z-nightly.dump"}
+
+    def usage(_: Path) -> Usage:
+        there = {path.name for path in host.layout.backups.iterdir()}
+        return Usage(0, 0, (299 if there & full else 301) << 20)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    commit = export.resolve(host, "main", ENVIRON)
+    with backups.alone(host) if busy else nullcontext():
+        if busy:
+            with pytest.raises(Failed, match="has 299 MiB free"):
+                export.check_room(host, commit, ENVIRON)
+            return
+        export.check_room(host, commit, ENVIRON)
+    said = "old back-ups were removed: 20260101T031000Z-nightly, 20260102T031000Z"
+    assert said in capsys.readouterr().out
+    assert len(backups.every(host.layout)) == backups.FEWEST
+
+
+def test_with_room_a_release_removes_no_back_up(host: Host) -> None:
+    for day in range(1, 6):
+        add(host, day)
+    export.check_room(host, export.resolve(host, "main", ENVIRON), ENVIRON)
+    assert len(backups.every(host.layout)) == 5
 
 
 @pytest.mark.parametrize(("free", "fits"), [(299, False), (301, True)])

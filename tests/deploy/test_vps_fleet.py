@@ -104,8 +104,11 @@ def test_a_release_whose_lock_has_ended_does_not_go_on(servers: Servers, tmp_pat
     assert servers.asked().count(f"web2: turn {NEW}") == 1
 
 
-@pytest.mark.parametrize("number", [int(signal.SIGINT), 0])  # 0: the control
-def test_ctrl_c_while_it_goes_back_does_not_leave_it_half_way(
+TOLD = [int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP), 0]  # 0: the control
+
+
+@pytest.mark.parametrize("number", TOLD)
+def test_to_be_told_to_end_while_it_goes_back_does_not_leave_it_half_way(
     servers: Servers, tmp_path: Path, number: int
 ) -> None:
     program = tmp_path / "ssh"

@@ -38,6 +38,31 @@ def test_maintenance_stays_on_if_it_was_or_if_nobody_knows_what_happened(
     assert "maintenance stays on" in capsys.readouterr().out
 
 
+def test_one_that_was_cut_off_is_got_over_by_the_next(servers: Servers, tmp_path: Path) -> None:
+    """It has left the site closed, as nobody else wants it."""
+    closed = {"maintenance": True, "by": "a restore by bob@laptop"}
+    servers.answer("front", "maintenance", out=closed)
+    servers.answer("front", "restore", out="done\n")
+    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 0
+    assert servers.asked()[-1] == "front: maintenance off"
+
+
+def test_who_closed_the_site_by_hand_opens_it(servers: Servers, tmp_path: Path) -> None:
+    servers.answer("front", "maintenance", out={"maintenance": True, "by": "bob@laptop"})
+    servers.answer("front", "restore", out="done\n")
+    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 0
+    asked = [line for line in servers.asked() if "maintenance" in line]
+    assert asked == ["front: maintenance status"]
+
+
+def test_a_site_that_is_closed_for_it_is_said_to_be(servers: Servers, tmp_path: Path) -> None:
+    servers.answer("front", "maintenance", out={"maintenance": False})
+    servers.answer("front", "restore", out="done\n")
+    assert vps(tmp_path, THREE, "restore", "latest", "--yes") == 0
+    (words,) = [words for _, words, _ in servers.log() if words[:2] == ["maintenance", "on"]]
+    assert words[2] == "--who" and words[3].startswith("a restore by ")
+
+
 @pytest.mark.parametrize("typed", ["20261126T031000Z-nightly", "latest"])
 def test_who_is_asked_sees_what_latest_means_and_types_that(
     servers: Servers,

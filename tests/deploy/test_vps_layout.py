@@ -212,19 +212,42 @@ def test_a_flag_says_which_colour_serves(host: Host) -> None:
     assert list(host.layout.edge.iterdir()) == []
 
 
+BY_HAND = {"who": "alice", "since": "12:00", "release": False, "why": "taken out"}
+
+
 def test_the_balancer_gives_requests_to_servers_that_it_has(tmp_path: Path) -> None:
     balancer, _ = make_host(tmp_path, roles=frozenset({"balancer"}), web_servers=("web1", "web2"))
-    edge.balance(balancer, "web1", wanted=False)
-    edge.balance(balancer, "web1", wanted=False)
+    edge.balance(balancer, "web1", wanted=False, by=BY_HAND)
+    edge.balance(balancer, "web1", wanted=False, by=BY_HAND)
     assert edge.out(balancer.layout) == ["web1"]
     with pytest.raises(Failed, match="web2 is the last one that gets requests"):
-        edge.balance(balancer, "web2", wanted=False)
+        edge.balance(balancer, "web2", wanted=False, by=BY_HAND)
     with pytest.raises(Failed, match="no server 'web3'; it has web1, web2"):
-        edge.balance(balancer, "web3", wanted=False)
-    edge.balance(balancer, "web1", wanted=True)
+        edge.balance(balancer, "web3", wanted=False, by=BY_HAND)
+    edge.balance(balancer, "web1", wanted=True, by=BY_HAND)
     assert edge.out(balancer.layout) == []
+
+
+def test_a_flag_of_the_balancer_says_whose_it_is(tmp_path: Path) -> None:
+    """Whom a person took out stays theirs, and an empty flag is nobody's."""
+    balancer, _ = make_host(tmp_path, roles=frozenset({"balancer"}), web_servers=("web1", "web2"))
+    released = {"who": "bob", "since": "12:00", "release": True, "why": "release of HEAD"}
+    (flag := balancer.layout.edge / "out-web1").touch()
+    assert edge.out_by(balancer.layout) == {"web1": {}}
+    flag.unlink()
+    for by, says in ((released, released), (BY_HAND, BY_HAND), (released, BY_HAND)):
+        edge.balance(balancer, "web1", wanted=False, by=by)
+        assert edge.out_by(balancer.layout) == {"web1": says}
+    assert flag.stat().st_mode & 0o004  # nginx may see it
+
+
+def test_a_server_is_taken_out_though_the_disk_of_the_balancer_is_full(tmp_path: Path) -> None:
+    balancer, _ = make_host(tmp_path, roles=frozenset({"balancer"}), web_servers=("web1", "web2"))
+    (balancer.layout.edge / ".out-web1.new").mkdir()  # so nothing is written there any more
+    edge.balance(balancer, "web1", wanted=False, by=BY_HAND)
+    assert edge.out_by(balancer.layout) == {"web1": {}}
 
 
 def test_a_server_that_is_no_balancer_has_nothing_to_balance(host: Host) -> None:
     with pytest.raises(Failed, match="web1 is no balancer"):
-        edge.balance(host, "web1", wanted=False)
+        edge.balance(host, "web1", wanted=False, by=BY_HAND)

@@ -224,6 +224,18 @@ def test_a_name_that_leads_to_a_public_address_is_no_private_one(
         resolved(fleet(server("one", *ALL, private="db.example.com"), WEB))
 
 
+def test_names_that_lead_to_one_address_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(0, 0, 0, "", ("10.0.0.2", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(Failed) as failure:
+        resolved(fleet(server("one", *ALL, private="db.example.com"), WEB))
+    assert str(failure.value).splitlines() == [
+        f"deploy/servers.toml: servers.{name}.private: 10.0.0.2 is another server's too,"
+        " by which the others reach that"
+        for name in ("one", "web")
+    ]
+
+
 @pytest.mark.parametrize(("role", "is_verified"), [("balancer", False), ("worker", True)])
 def test_systemd_is_asked_of_units_only_where_there_are_any(
     role: Role, is_verified: bool, monkeypatch: pytest.MonkeyPatch

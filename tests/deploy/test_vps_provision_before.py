@@ -138,8 +138,8 @@ def test_two_who_make_a_secret_get_the_same(tmp_path: Path) -> None:
     for _ in ("alice", "bob"):
         running.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True))
         time.sleep(0.15)
-    first, second = (each.communicate()[0].splitlines() for each in running)
+    said = [each.communicate()[0].splitlines() for each in running]
     kept = (tmp_path / "etc/secrets/jwt").read_text().strip()
-    assert first == ["made jwt", f"jwt={kept}"]
-    assert second == [f"jwt={kept}"]
+    # Mostly the first makes it; on a busy machine it may be the other.
+    assert sorted(said) == [[f"jwt={kept}"], ["made jwt", f"jwt={kept}"]]
     assert len(kept) == 64 and len(list((tmp_path / "etc/secrets").iterdir())) == 1

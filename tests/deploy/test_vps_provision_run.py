@@ -187,6 +187,26 @@ def test_who_is_the_last_to_work_is_not_stopped(tmp_path: Path) -> None:
     assert "disable slipway-worker.service" not in ended.stdout
 
 
+# Debian's umbrella is up, and the cluster that it stands for is dead.
+DEAD = """case "$*" in
+    *"ls -d /etc/postgresql"*) echo /etc/postgresql/17/main ;;
+    *"systemctl show "*postgresql.service*)
+        printf 'Id=%s\\nUnitFileState=enabled\\nActiveState=active\\n' postgresql.service ;;
+    *"systemctl show "*postgresql@17-main.service*)
+        printf 'Id=%s\\nActiveState=failed\\n' postgresql@17-main.service ;;
+esac"""
+
+
+@pytest.mark.parametrize("state", ["failed", "active"])
+def test_a_cluster_that_is_dead_is_started_though_its_umbrella_is_up(
+    tmp_path: Path, state: str
+) -> None:
+    ended, _ = run(tmp_path, "--dry-run", otherwise=DEAD.replace("failed", state))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    would = "postgresql: would start postgresql@17-main.service"
+    assert (would in ended.stdout) == (state == "failed")
+
+
 def test_who_has_no_database_is_told_what_to_set(tmp_path: Path) -> None:
     settings = SERVERS.replace(', "database"', "")
     ended, _ = run(tmp_path, "--dry-run", settings=settings)

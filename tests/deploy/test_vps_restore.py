@@ -3,12 +3,10 @@ and what is kept of what was."""
 
 import argparse
 import shutil
-import signal
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGTERM
 
 import pytest
 
@@ -44,7 +42,7 @@ def test_the_site_is_closed_while_the_databases_are_swapped_and_no_longer(
     host, played = server
     closed: dict[str, bool] = {}
     played.during = {
-        step: lambda step=step: closed.update({step: edge.maintenance(host.layout)})  # type: ignore[misc]
+        step: lambda step=step: closed.update({step: edge.closed_by(host.layout) is not None})  # type: ignore[misc]
         for step in ("pg_restore", "swap", "root migrate")
     }
     played.pending = "0005"
@@ -52,7 +50,7 @@ def test_the_site_is_closed_while_the_databases_are_swapped_and_no_longer(
     made = "20260101T031000Z-nightly  2026-01-01 03:10 UTC, 0.0 MiB, 3 rows, revision 0004\n"
     assert made in capsys.readouterr().out
     assert closed == {"pg_restore": False, "swap": True, "root migrate": True}
-    assert not edge.maintenance(host.layout)
+    assert edge.closed_by(host.layout) is None
     (kept,) = [name for name in played.databases if name != "slipway"]
     assert played.databases == {"slipway": BACKUP, kept: WAS}
     assert said.startswith("20260101T031000Z-nightly is live")
@@ -89,7 +87,7 @@ def test_a_schema_that_is_behind_is_not_opened(server: tuple[Host, Played]) -> N
     played.pending, played.failing = "0005", {"root migrate": "lock timeout"}
     with pytest.raises(Failed) as failure:
         restore.restore(host, "latest")
-    assert edge.maintenance(host.layout)
+    assert edge.closed_by(host.layout) is not None
     assert played.databases["slipway"] == BACKUP
     said = str(failure.value)
     assert "is live, but its schema was not brought up to 20260101T000001Z-000000000001" in said
@@ -112,15 +110,48 @@ def test_what_was_not_swapped_is_as_it_was(
         assert played.databases == {"slipway": WAS}
     else:
         restore.restore(host, "latest")
-    assert edge.maintenance(host.layout) is was_closed
+    assert (edge.closed_by(host.layout) is not None) is was_closed
+
+
+def test_one_that_was_cut_off_is_got_over_by_the_next(server: tuple[Host, Played]) -> None:
+    """By a power cut, say: it leaves the site closed, and nobody else does that."""
+    host, played = server
+    by = seen_during(played, "swap", lambda: edge.closed_by(host.layout))
+    restore.restore(host, "latest")
+    assert by == ["a restore"]
+    edge.close(host.layout, edge.RESTORE)
+    restore.restore(host, "latest")
+    assert edge.closed_by(host.layout) is None
+
+
+def test_who_closed_the_site_by_hand_opens_it(server: tuple[Host, Played]) -> None:
+    host, _ = server
+    edge.close(host.layout, "alice@laptop")
+    restore.restore(host, "latest")
+    assert edge.closed_by(host.layout) == "alice@laptop"
+
+
+def test_what_one_that_was_cut_off_has_left_is_not_opened_by_one_that_fails(
+    server: tuple[Host, Played],
+) -> None:
+    """The schema may be behind."""
+    host, played = server
+    edge.close(host.layout, edge.RESTORE)
+    played.failing = {"swap": "it failed"}
+    with pytest.raises(Failed, match="it failed"):
+        restore.restore(host, "latest")
+    assert edge.closed_by(host.layout) == edge.RESTORE
 
 
 def test_of_several_servers_who_has_called_closes_and_migrates(tmp_path: Path) -> None:
     host, played = make_host(tmp_path, servers=3)
     add(host, 1)
-    closed = seen_during(played, "swap", lambda: edge.maintenance(host.layout))
+    closed = seen_during(played, "swap", lambda: edge.closed_by(host.layout))
     restore.restore(host, "latest")
-    assert closed == [False]
+    assert closed == [None]
+    edge.close(host.layout, f"{edge.RESTORE} by alice@laptop")
+    restore.restore(host, "latest")
+    assert edge.closed_by(host.layout) == "a restore by alice@laptop"
     assert not [each for each in played.ran if "migrate" in each]
 
 
@@ -145,15 +176,6 @@ def test_without_the_live_database_the_dump_says_what_room_is_needed(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10 << 30, 10 << 30, 65 << 20))
     restore.restore(host, "latest")
     assert played.databases == {"slipway": BACKUP}
-
-
-@pytest.fixture
-def signals() -> Iterator[None]:
-    """What a verb sets is not for us."""
-    before = {each: signal.getsignal(each) for each in (SIGINT, SIGTERM, SIGHUP)}
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
 
 
 @pytest.mark.usefixtures("signals")

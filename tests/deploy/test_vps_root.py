@@ -115,6 +115,14 @@ def test_a_scratch_database_is_made_as_the_live_one_is() -> None:
     assert closed.given == "REVOKE ALL ON DATABASE slipway_new FROM PUBLIC;\n"
 
 
+def test_provision_opens_what_a_swap_that_was_cut_off_has_closed() -> None:
+    steps = plan(["database", "swap", "slipway_new", "slipway_old"], green=False, there=True)
+    assert steps is not None
+    assert "ALTER DATABASE slipway ALLOW_CONNECTIONS false" in steps[0].given
+    live = (ROOT / "deploy/vps/provision/role.sql").read_text()
+    assert "\nALTER DATABASE slipway ALLOW_CONNECTIONS true;\n" in live
+
+
 def python(text: str, **more: bool) -> Step:
     return Step([sys.executable, "-c", text], **more)
 

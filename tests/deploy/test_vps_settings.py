@@ -132,6 +132,26 @@ WRONG = {
     "at": ("[servers.one]", "[backups]\nat='3'\n[servers.one]", ":6: backups.at: is '3': HH:MM"),
     "to": ("[servers.one]", "[backups]\ncopy_to='x'\n[servers.one]", ":6: backups.copy_to: is to"),
     "same": ("[servers.one]", TWO.format("'198.51.100.7'", "['worker']") + "[servers.one]", "too"),
+    "same private": (
+        "[servers.one]",
+        TWO.format("'198.51.100.8'", "['worker']") + "[servers.one]\nprivate = '10.0.0.2'",
+        ":10: servers.one.private: 10.0.0.2 is another server's too, by which",
+    ),
+    "a private that is an address": (
+        "[servers.one]",
+        TWO.format("'198.51.100.8'", "['worker']").replace("10.0.0.2", "198.51.100.7")
+        + "[servers.one]",
+        ":9: servers.one.private: 198.51.100.7 is another server's too",
+    ),
+    "too many webs": (
+        "[servers.one]",
+        "".join(
+            f"[servers.web{number}]\naddress = '10.0.0.{number}'\nroles = ['web']\n"
+            for number in range(6)
+        )
+        + "[servers.front]\naddress = '10.0.0.9'\nroles = ['balancer']\n[servers.one]",
+        "servers.one.roles: 7 have the role web, and the balancer takes 6: have fewer",
+    ),
     "no tables": (ONE.partition("[servers")[1] + ONE.partition("[servers")[2], "servers = 1", "be"),
     "two webs": (
         "[servers.one]",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.vps.provision import postgres, redis
 from service.environment import ROOT
 from service.settings import Settings
 
@@ -92,6 +93,15 @@ def test_what_ends_is_started_again(name: str) -> None:
     found = unit(name)
     assert found["Service"]["Restart"] == "always"
     assert int(found["Unit"]["StartLimitBurst"]) >= 30
+
+
+@pytest.mark.parametrize("text", [postgres.UNIT, redis.UNIT], ids=["postgresql", "redis"])
+def test_what_is_killed_comes_back_however_often(text: str) -> None:
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.read_string(text)
+    assert unit["Service"]["Restart"] in ("on-failure", "always")
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert unit["Service"]["RestartSec"] == "1s"
 
 
 def test_the_colours_differ_in_their_port_only() -> None:

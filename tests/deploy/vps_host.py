@@ -52,6 +52,7 @@ class Played(Runner):
         self.started = {units.NGINX: 1, units.POSTGRESQL: 1}  # units that run, and since when
         self.databases = {LIVE: "what was live"}
         self.environments: list[Mapping[str, str]] = []
+        self.asked: list[list[str]] = []  # of each psql that is kept open
 
     def run(
         self,
@@ -95,7 +96,8 @@ class Played(Runner):
 
     @contextmanager
     def talk(self, command: Sequence[str], env: Mapping[str, str]) -> Iterator[Talk]:
-        yield Answers()
+        self.asked.append([])
+        yield Answers(self.asked[-1])
 
     def _short(self, spelt: str) -> str:
         """Without folders, and what is the same in all of its kind."""
@@ -159,10 +161,11 @@ class Played(Runner):
 class Answers(Talk):
     """A database with one table."""
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, asked: list[str]) -> None:
+        self._asked = asked
 
     def ask(self, *lines: str) -> list[list[str]]:
+        self._asked += lines
         if "pg_export_snapshot" in lines[0]:
             return [["00000003-0000001B-1"]]
         if "pg_database_size" in lines[0]:

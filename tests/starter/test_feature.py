@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from starter import feature, revisions, sample
+from starter import feature, record, revisions, sample
 from starter.feature import Noun
 from starter.refusal import Refused
 from starter.tree import Tree
@@ -59,7 +59,7 @@ def test_widgets_become_the_noun(text: str, made: str) -> None:
         ("orders;", "", "is no name of a feature"),
         ("o" * 40 + "s", "", "of at most 40 characters"),
         ("news", "news", "'news' is its own singular"),
-        ("sheep", "", "'sheep' does not end as a plural: `make feature NAME=sheep SINGULAR=…`"),
+        ("sheep", "", "'sheep' does not end as a plural, such as sheeps; SINGULAR=… is for one of"),
         ("glass", "", "does not end as a plural"),
         ("users", "", "service/users is there already"),
         ("posts", "", "service/posts is there already"),  # sample
@@ -72,13 +72,16 @@ def test_widgets_become_the_noun(text: str, made: str) -> None:
         ("ticks", "", "20261123_2303_jobs.py makes a table ticks"),
         ("platforms", "", "tests/platforms is, or would be, what `make test` does not look at"),
         ("files", "upload", "service/uploads/models.py has a class Upload"),
+        ("{product}s", "", "is the product's own name, which `make rename` would change"),
+        ("{product}", "other", "is the product's own name"),
     ],
 )
 def test_a_name_that_clashes_is_refused_in_a_line(
     seen: Tree, name: str, singular: str, said: str
 ) -> None:
+    named = name.format(product=record.read(seen).name.snake)
     with pytest.raises(Refused) as caught:
-        feature.add(seen, feature.noun(name, singular))
+        feature.add(seen, feature.noun(named, singular))
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 

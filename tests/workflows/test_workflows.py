@@ -229,7 +229,7 @@ def test_a_push_to_main_waits_for_no_other_that_waits_for_approval(event: str, o
 def test_a_target_that_is_misspelt_is_no_success(machine: Machine) -> None:
     rehearsal = Rehearsal(machine, Repository({"DEPLOY_TARGET": "fly.io"}), "push")
     assert rehearsal.workflow("ci.yml", {}).result == "failure"
-    assert "failed: 'fly.io' is no target: it is one of cloudrun," in rehearsal.said
+    assert "failed: 'fly.io' is no target: it is one of " in rehearsal.said
 
 
 def test_what_ci_runs_by_itself_is_what_it_runs_here() -> None:
@@ -245,6 +245,14 @@ def test_what_ci_runs_by_itself_is_what_it_runs_here() -> None:
     # A part of test-deploy.
     assert re.search(r"^test-image:.*\n.*tests/deploy/docker/test_image.py", makefile, re.M)
     assert "tests/deploy/docker " in makefile
+
+
+def test_what_test_deploy_needs_is_there_by_itself_and_here() -> None:
+    run = (ROOT / ".ci" / "run").read_text()
+    steps = yaml.safe_load((FOLDER / "ci.yml").read_text())["jobs"]["deploys"]["steps"]
+    said = "\n".join(step.get("run", "") for step in steps)
+    for needed in (" openssh-server", "sysctl -qw fs.inotify.max_user_instances=512"):
+        assert needed in run and needed in said, needed
 
 
 def test_each_target_has_a_job_that_can_be_taken_out_by_its_lines() -> None:

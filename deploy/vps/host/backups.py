@@ -57,6 +57,14 @@ class Backup:
         return self.about.revision is None or not any(self.about.counts.values())
 
 
+def renew(host: Host, release: Path | None, reason: str) -> tuple[str, list[str]]:
+    """Make one, and remove what is too old: before, since its room may be needed, and after, since
+    the new one is one of those that stay. The line about it, and the names of those that are gone.
+    The caller is `alone`. Raises Failed."""
+    gone = prune(host)
+    return make(host, release, reason), [*gone, *prune(host)]
+
+
 def make(host: Host, release: Path | None, reason: str) -> str:
     """Dump the database that a release uses, or the next one would; a line about it. Raises
     Failed."""
@@ -101,6 +109,19 @@ def alone(host: Host, path: Path | None = None) -> Iterator[None]:
         yield
     finally:
         kept_open.discard(descriptor)
+        os.close(descriptor)
+
+
+def make_room(host: Host) -> list[str]:
+    """Remove what is too old, for who has no room; the names. Waits for nobody: who makes a back-up
+    just now has done so."""
+    descriptor = lock.opened(host.layout.backing_up)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return prune(host)
+    except BlockingIOError:
+        return []
+    finally:
         os.close(descriptor)
 
 

@@ -29,8 +29,7 @@ def back_up(host: Host, said: argparse.Namespace) -> None:
     who = surroundings.who(said.who)
     with audit.logged(host.layout, who, f"backup {said.reason}"):
         with backups.alone(host):
-            line = backups.make(host, None, said.reason)
-            removed = backups.prune(host)
+            line, removed = backups.renew(host, None, said.reason)
         backups.copy(host)
     about = {"result": "ok", "backup": line.split()[0], "removed": removed}
     progress.tell(about, line)

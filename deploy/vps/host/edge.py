@@ -1,7 +1,11 @@
 """The flags that nginx looks for at each request: which colour serves, maintenance, and on the
 balancer which servers get no requests. No reload: that would break off kept connections."""
 
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from deploy.shell import Failed
 from deploy.vps.host import layout, releases, units
@@ -9,6 +13,7 @@ from deploy.vps.host.layout import COLOURS, Host, Layout
 
 GREEN = "green"
 MAINTENANCE = "maintenance"
+RESTORE = "a restore"  # how who closes the site for one begins, in that flag
 
 
 def colour(found: Layout) -> str:
@@ -60,12 +65,29 @@ def put(found: Layout, flag: str, *, wanted: bool) -> None:
     layout.sync(found.edge)
 
 
-def maintenance(found: Layout) -> bool:
-    return (found.edge / MAINTENANCE).exists()
+def close(found: Layout, by: str) -> None:
+    """Answer 503 to everybody, and write down who wants that."""
+    try:
+        layout.write(found.edge / MAINTENANCE, f"{by}\n")
+    except OSError:  # a full disk may be what it is for
+        put(found, MAINTENANCE, wanted=True)
 
 
-def balance(host: Host, server: str, *, wanted: bool) -> None:
-    """Give a server requests, or none. Raises Failed where there is no balancer."""
+def reopen(found: Layout) -> None:
+    put(found, MAINTENANCE, wanted=False)
+
+
+def closed_by(found: Layout) -> str | None:
+    """Who has closed the site, as far as that is known; None if it is open."""
+    try:
+        return (found.edge / MAINTENANCE).read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def balance(host: Host, server: str, *, wanted: bool, by: Mapping[str, Any]) -> None:
+    """Give a server requests, or none, which is `by` somebody. Raises Failed where there is no
+    balancer."""
     if not host.server.has("balancer"):
         raise Failed(f"{host.server.server} is no balancer: `slipway balance` is for that")
     if server not in host.server.web_servers:
@@ -76,9 +98,26 @@ def balance(host: Host, server: str, *, wanted: bool) -> None:
         raise Failed(
             f"{server} is the last one that gets requests: `vps maintenance on` says no to all"
         )
-    put(host.layout, f"out-{server}", wanted=not wanted)
+    flag = host.layout.edge / f"out-{server}"
+    if not wanted and not (flag.exists() and by["release"]):  # whom a person took out stays theirs
+        with suppress(OSError):  # an empty flag does, and needs no room on the disk
+            layout.write(flag, json.dumps(by) + "\n")
+    put(host.layout, flag.name, wanted=not wanted)
 
 
 def out(found: Layout) -> list[str]:
     """The servers that get no requests."""
-    return sorted(each.name.removeprefix("out-") for each in found.edge.glob("out-*"))
+    return sorted(out_by(found))
+
+
+def out_by(found: Layout) -> dict[str, dict[str, Any]]:
+    """The same, with whose doing that is: nothing, where nobody has written it down."""
+    flags = found.edge.glob("out-*")
+    return {each.name.removeprefix("out-"): _by(each) for each in flags}
+
+
+def _by(flag: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        found = json.loads(flag.read_text())
+        return found if isinstance(found, dict) else {}
+    return {}

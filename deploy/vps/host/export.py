@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deploy.shell import CommandFailed, Failed
-from deploy.vps.host import environments, layout, progress, releases
+from deploy.vps.host import backups, environments, layout, progress, releases
 from deploy.vps.host.layout import Host
 
 AT_LEAST = 300 * 2**20  # bytes
@@ -52,7 +52,8 @@ def resolve(host: Host, ref: str, environ: Mapping[str, str]) -> str:
 
 
 def check_room(host: Host, commit: str, environ: Mapping[str, str]) -> None:
-    """Raises Failed, with the figures, if a release may not fit. Nothing has been written yet."""
+    """Raises Failed, with the figures, if a release may not fit, though back-ups that are too old
+    were removed. Nothing has been written yet."""
     try:
         words = ("cat-file", "blob", f"{commit}:{environments.LOCK}")
         lock = host.runner.run(git(host, *words), env=environ).encode()
@@ -61,14 +62,21 @@ def check_room(host: Host, commit: str, environ: Mapping[str, str]) -> None:
     last = max(releases.every(host.layout), default=None)
     needed = 3 * environments.size(last) if last else 0
     needed = max(AT_LEAST, needed + environments.needs(host.layout, lock))
-    for folder in (host.layout.root, host.layout.releases, host.layout.backups):
-        free = shutil.disk_usage(folder).free
-        if free < needed:
-            raise Failed(
-                f"the disk is full: {folder} has {free >> 20} MiB free, and a release needs"
-                f" {needed >> 20} MiB. Nothing was touched. What takes room: old back-ups in"
-                f" {host.layout.backups}, the journal (journalctl --vacuum-size=200M)"
-            )
+    if _least(host)[1] < needed and (gone := backups.make_room(host)):
+        progress.detail(f"for want of room, old back-ups were removed: {', '.join(gone)}")
+    folder, free = _least(host)
+    if free < needed:
+        raise Failed(
+            f"the disk is full: {folder} has {free >> 20} MiB free, and a release needs"
+            f" {needed >> 20} MiB. Nothing was touched. What takes room: old back-ups in"
+            f" {host.layout.backups}, the journal (journalctl --vacuum-size=200M)"
+        )
+
+
+def _least(host: Host) -> tuple[Path, int]:
+    """Of the folders that a release writes to, the one with the least room, and that in bytes."""
+    folders = (host.layout.root, host.layout.releases, host.layout.backups)
+    return min(((each, shutil.disk_usage(each).free) for each in folders), key=lambda one: one[1])
 
 
 def unpack(host: Host, commit: str, environ: Mapping[str, str], at: datetime | None = None) -> Path:

@@ -103,6 +103,11 @@ def check_hold(found: Layout, token: str | None) -> None:
         os.close(descriptor)
 
 
+def held_for(found: Layout) -> str:
+    """What somebody holds this server for."""
+    return str(_read(found.hold).get("what", "a change"))
+
+
 def lock_on(found: Layout, who: str, why: str) -> None:
     layout.write(found.locked, json.dumps({"who": who, "why": why, "since": now()}) + "\n")
 

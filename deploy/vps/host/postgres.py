@@ -37,8 +37,10 @@ REVISION = (
     "SELECT CASE WHEN to_regclass('alembic_version') IS NULL THEN 'SELECT NULL'"
     " ELSE 'SELECT version_num FROM alembic_version' END \\gexec"
 )
-
 SIZE = "SELECT pg_database_size(current_database());"
+# The role's own limits (role.sql) are for what somebody has forgotten, not for counting a large
+# table. pg_dump and pg_restore lift them by themselves.
+UNLIMITED = ("SET statement_timeout = 0;", "SET lock_timeout = 0;")
 
 
 def connection(url: str) -> dict[str, str]:
@@ -108,9 +110,10 @@ def explained(failure: CommandFailed) -> Failed:
 
 @contextmanager
 def session(host: Host, told: Mapping[str, str]) -> Iterator[Talk]:
-    """A psql that is kept open: its transaction holds the snapshot while a dump is made. Raises
-    Failed if there is none here."""
+    """A psql that is kept open, and has all the time that it needs: its transaction holds the
+    snapshot while a dump is made. Raises Failed if there is none here."""
     with host.runner.talk(psql("-w"), environment(told)) as talk:
+        talk.ask(*UNLIMITED)
         yield talk
 
 

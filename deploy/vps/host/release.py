@@ -93,8 +93,8 @@ def migrate(host: Host, folder: Path, *, saved: bool = False) -> None:
     if not saved:
         progress.step("back up the database")
         with backups.alone(host):
-            progress.detail(backups.make(host, folder, "migrate"))
-            backups.prune(host)  # without the database here, nothing else does
+            # Without the database here, nothing else removes the old ones.
+            progress.detail(backups.renew(host, folder, "migrate")[0])
     progress.step(f"migrate: {', '.join(behind)}")
     colour = edge.idle(host)
     turn.assign(host, colour, folder)

@@ -30,15 +30,18 @@ def restore(host: Host, name: str) -> str:
     _drop_old(host, told)
     with _scratch(host, backup, told, SCRATCH) as scratch, uninterrupted():
         replaced = f"{REPLACED}{datetime.now(UTC).strftime(_MOMENT)}"
-        was_closed = _close(host)
+        closed = edge.closed_by(host.layout)
+        ours = _close(host, closed)
         progress.step("put it in the place of the live one")
         try:
             host.runner.run(units.as_root("database", "swap", scratch, replaced))
         except Failed:
-            edge.put(host.layout, edge.MAINTENANCE, wanted=was_closed)
+            if ours and closed is None:  # else the schema may be behind already
+                edge.reopen(host.layout)
             raise
         _catch_up(host, backup, replaced)
-        edge.put(host.layout, edge.MAINTENANCE, wanted=was_closed)
+        if ours:
+            edge.reopen(host.layout)
     return f"{backup.name} is live; what was, if it was there, is kept as {replaced}"
 
 
@@ -136,14 +139,16 @@ def compare(backup: Backup, revision: str | None, counts: dict[str, int]) -> Non
         raise Failed(f"{backup.name} is not what it says it is: {'; '.join(differ)}")
 
 
-def _close(host: Host) -> bool:
-    """Have requests told to come back, until the other database is in place; whether they were
-    already. Of several servers the balancer does it, for who has called us."""
-    was_closed = edge.maintenance(host.layout)
-    if host.server.has("web") and host.server.servers == 1 and not was_closed:
-        edge.put(host.layout, edge.MAINTENANCE, wanted=True)
+def _close(host: Host, closed: str | None) -> bool:
+    """Have requests told to come back, until the other database is in place; whether it is for us
+    to end that: not if an operator wants it so, but if a restore does that was cut off. Of several
+    servers the balancer does it, for who has called us."""
+    if not host.server.has("web") or host.server.servers > 1:
+        return False
+    if closed is None:
+        edge.close(host.layout, edge.RESTORE)
         host.runner.sleep(turn.PROMISED)
-    return was_closed
+    return closed is None or closed.startswith(edge.RESTORE)
 
 
 def _catch_up(host: Host, backup: Backup, replaced: str) -> None:

@@ -38,6 +38,7 @@ def status(host: Host) -> dict[str, Any]:
     colour = edge.colour(found) if host.server.has("web") else None
     health = _health(host, colour) if colour and serves else {}
     days, self_signed = _certificate(host)
+    closed = edge.closed_by(found)
     kept = backups.every(found) if host.server.has("database") else []
     return {
         "server": host.server.server,
@@ -54,8 +55,10 @@ def status(host: Host) -> dict[str, Any]:
         "certificate_days": days,
         "certificate_wanted": _shows_certificate(host),
         "certificate_provisional": bool(self_signed) and host.server.tls == "letsencrypt",
-        "maintenance": edge.maintenance(found),
+        "maintenance": closed is not None,
+        "maintenance_by": closed,
         "out": edge.out(found),
+        "out_by": edge.out_by(found),
         "locked": lock.locked(found),
         "running": lock.running(found),
         "history": releases.history(found),
@@ -194,7 +197,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         "disk": f"{found['disk']['free'] >> 20} of {found['disk']['total'] >> 20} MiB free"
         f" at {found['disk']['path']}",
         "certificate": _days(found["certificate_days"]),
-        "maintenance": "on" if found["maintenance"] else None,
+        "maintenance": maintenance(found["maintenance_by"]),
         "get no requests": ", ".join(found["out"]) or None,
         "locked": locked(found["locked"]),
         "running": found["running"],
@@ -217,6 +220,11 @@ def _days(days: int | None) -> str | None:
         return None
     ends = datetime.fromtimestamp(time.time() + days * 86400, UTC)
     return f"{days} days left, until {ends:%Y-%m-%d}"
+
+
+def maintenance(by: str | None) -> str | None:
+    """That the site is closed, and who has closed it, if that is known."""
+    return None if by is None else f"on, by {by}" if by else "on"
 
 
 def locked(said: dict[str, Any] | None) -> str | None:

@@ -12,29 +12,45 @@ def maintain(host: Host, said: argparse.Namespace) -> None:
     if said.what != "status":
         who = change(host, said, f"maintenance {said.what}")
         with audit.logged(host.layout, who, f"maintenance {said.what}"):
-            edge.put(host.layout, edge.MAINTENANCE, wanted=said.what == "on")
-    on = edge.maintenance(host.layout)
-    progress.tell({"result": "ok", "maintenance": on}, f"maintenance is {'on' if on else 'off'}")
+            if said.what == "on":
+                edge.close(host.layout, who)
+            else:
+                edge.reopen(host.layout)
+    by = edge.closed_by(host.layout)
+    about = {"result": "ok", "maintenance": by is not None, "by": by}
+    progress.tell(about, f"maintenance is {status.maintenance(by) or 'off'}")
 
 
 def balance_requests(host: Host, said: argparse.Namespace) -> None:
     if said.what != "status":
         who = change(host, said, f"balance {said.what} {said.server}")
         with audit.logged(host.layout, who, f"balance {said.what} {said.server}"):
-            edge.balance(host, said.server or "", wanted=said.what == "in")
-    out = edge.out(host.layout)
-    progress.tell({"result": "ok", "out": out}, f"get no requests: {', '.join(out) or 'none'}")
+            by = {"who": who, "since": lock.now(), **_part_of(host, said.token)}
+            edge.balance(host, said.server or "", wanted=said.what == "in", by=by)
+    out, by_whom = edge.out(host.layout), edge.out_by(host.layout)
+    told = {"result": "ok", "out": out, "by": by_whom}
+    progress.tell(told, f"get no requests: {', '.join(out) or 'none'}")
+
+
+def _part_of(host: Host, token: str | None) -> dict[str, object]:
+    """Who has a token holds all servers, and says what for; without one it is a person."""
+    if token is None:
+        return {"release": False, "why": "taken out"}
+    return {"release": True, "why": lock.held_for(host.layout)}
 
 
 def lock_releases(host: Host, said: argparse.Namespace) -> None:
+    why = " ".join(said.why)
     if said.what == "on":
-        if not said.why:
+        if not why:
             raise Failed("say why: slipway lock on the database is being moved")
-        why = " ".join(said.why)
-        lock.lock_on(host.layout, change(host, said, "lock on"), why)
+        who = change(host, said, "lock on")
+        with audit.logged(host.layout, who, f"lock on: {why}"):
+            lock.lock_on(host.layout, who, why)
     elif said.what == "off":
-        change(host, said, "lock off")
-        lock.lock_off(host.layout)
+        who = change(host, said, "lock off")
+        with audit.logged(host.layout, who, "lock off"):
+            lock.lock_off(host.layout)
     found = lock.locked(host.layout)
     progress.tell(
         {"result": "ok", "locked": found}, status.locked(found) or "releases are not locked"

@@ -4,7 +4,7 @@ import socket
 from ipaddress import ip_address
 
 from deploy.shell import Failed
-from deploy.vps.rules import is_public, private_wanted
+from deploy.vps.rules import is_public, private_twice, private_wanted
 from deploy.vps.servers import FILE, Fleet, Server
 
 
@@ -15,7 +15,11 @@ def resolved(fleet: Fleet) -> Fleet:
     if len(fleet.servers) == 1:
         return fleet
     servers = tuple(each.model_copy(update={"private": _private(each)}) for each in fleet.servers)
-    return fleet.model_copy(update={"servers": servers})
+    found = fleet.model_copy(update={"servers": servers})
+    if wrong := list(private_twice(found)):
+        lines = [f"{FILE}: {'.'.join(map(str, path))}: {said}" for path, said in wrong]
+        raise Failed("\n".join(lines))
+    return found
 
 
 def _private(server: Server) -> str:

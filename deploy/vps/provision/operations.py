@@ -155,16 +155,25 @@ def units(running: Sequence[str], enabled: Sequence[str] = (), off: Sequence[str
     """`running`: now and after each boot. `enabled`: after each boot, and left alone now. `off`:
     neither."""
     states = host.get_fact(Units, units=[*running, *enabled, *off])
-    if any(state.get("NeedDaemonReload") == "yes" for state in states.values()):
-        yield Act("", ["systemctl", "daemon-reload"])
+    yield from known(states)
     for unit in [*running, *enabled]:
         # A unit that is the package's, or made by a generator, is "static" or the like.
         if states.get(unit, {}).get("UnitFileState") in ("disabled", "", None):
             yield Act(f"enable {unit}", ["systemctl", "enable", "--quiet", unit])
     for unit in running:
-        if states.get(unit, {}).get("ActiveState") not in ("active", "activating", "reloading"):
-            yield Act(f"start {unit}", ["systemctl", "start", unit])
+        yield from started(unit, states)
     yield from disabled({unit: states.get(unit, {}) for unit in off})
+
+
+def known(states: Mapping[str, Mapping[str, str]]) -> Acts:
+    """Have systemd read what was written of them."""
+    if any(state.get("NeedDaemonReload") == "yes" for state in states.values()):
+        yield Act("", ["systemctl", "daemon-reload"])
+
+
+def started(unit: str, states: Mapping[str, Mapping[str, str]]) -> Acts:
+    if states.get(unit, {}).get("ActiveState") not in ("active", "activating", "reloading"):
+        yield Act(f"start {unit}", ["systemctl", "start", unit])
 
 
 def disabled(states: Mapping[str, Mapping[str, str]]) -> Acts:

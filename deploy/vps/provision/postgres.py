@@ -8,22 +8,42 @@ from pyinfra.api.operation import operation
 from pyinfra.context import host
 
 from deploy.vps.provision.entries import Entry, File, Folder
-from deploy.vps.provision.facts import Said
+from deploy.vps.provision.facts import Said, Units
 from deploy.vps.provision.firewall import clients
-from deploy.vps.provision.operations import Act, Acts, differing, files, settle, step, units
+from deploy.vps.provision.operations import (
+    Act,
+    Acts,
+    differing,
+    files,
+    known,
+    settle,
+    started,
+    step,
+    units,
+)
 from deploy.vps.provision.preflight import About, steps
 from deploy.vps.provision.secrets import Secrets
 from deploy.vps.provision.system import MADE
 from deploy.vps.servers import Fleet, Server
 
 ROLE = Path(__file__).with_name("role.sql")
-# The private address may come up late: PostgreSQL would go without it.
-ONLINE = MADE + "[Unit]\nAfter=network-online.target\nWants=network-online.target\n"
+# The private address may come up late: PostgreSQL would go without it. And Debian's unit leaves a
+# cluster dead that was killed; one that was stopped in order stays so, as pg_ctlcluster wants it.
+UNIT = MADE + (
+    "[Unit]\n"
+    "After=network-online.target\n"
+    "Wants=network-online.target\n"
+    "StartLimitIntervalSec=0\n"
+    "\n"
+    "[Service]\n"
+    "Restart=on-failure\n"
+    "RestartSec=1s\n"
+)
+CLUSTERS = "/etc/postgresql"  # below it, a folder for each version
 # Settings that are wrong are said before they are taken; a restart, which ends connections, only if
 # what was changed needs one.
 TAKE_UP = """set -eu
 ask() { runuser -u postgres -- psql -XAtqc "$1"; }
-systemctl start postgresql
 wrong=$(ask "SELECT sourcefile || ':' || sourceline || ': ' || name || ': ' || error
     FROM pg_file_settings WHERE error <> 'setting could not be applied'
     UNION ALL SELECT 'pg_hba.conf:' || line_number || ': ' || error
@@ -51,26 +71,40 @@ MAKE_ROLE = """runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 >/dev/null""
 def apply(fleet: Fleet, server: Server, secrets: Secrets) -> None:
     about: About = host.data.about
     dropin = "/etc/systemd/system/postgresql@.service.d"
-    online = [Folder(dropin), File(f"{dropin}/slipway.conf", ONLINE, pending="systemd")]
-    step("postgresql", files, online)
+    unit = [Folder(dropin), File(f"{dropin}/slipway.conf", UNIT, pending="systemd")]
+    step("postgresql", files, unit)
     conf = [settings(fleet, server, memory) for memory in steps(about.memory)]
-    step("postgresql", _cluster, pg_hba(fleet, server), conf)
-    step("postgresql", settle, "postgresql", ["sh", "-c", TAKE_UP], says="take up the settings")
+    step("postgresql", _settings, pg_hba(fleet, server), conf)
     step("postgresql", units, ["postgresql.service"])
+    step("postgresql", _runs)
+    step("postgresql", settle, "postgresql", ["sh", "-c", TAKE_UP], says="take up the settings")
     step("postgresql", _role, secrets)
 
 
+def _version() -> str:
+    """That of the distribution, which is known when it is installed; a word in a dry run before."""
+    found = host.get_fact(Said, asked=["sh", "-c", f"ls -d {CLUSTERS}/*/main | sort -V"])
+    return Path(found[-1]).parent.name if found else "VERSION"
+
+
 @operation()
-def _cluster(hba: str, conf: Sequence[str]) -> Acts:
-    """Of the version that the distribution has, which is known when it is installed."""
-    found = host.get_fact(Said, asked=["sh", "-c", "ls -d /etc/postgresql/*/main | sort -V"])
-    folder = found[-1] if found else "/etc/postgresql/VERSION/main"
+def _settings(hba: str, conf: Sequence[str]) -> Acts:
+    folder = f"{CLUSTERS}/{_version()}/main"
     ours = partial(File, owner="postgres", group="postgres", pending="postgresql")
     entries: list[Entry] = [
         ours(f"{folder}/conf.d/slipway.conf", conf[0], as_good=tuple(conf[1:])),
         ours(f"{folder}/pg_hba.conf", hba, mode="640"),
     ]
     yield from differing(entries)
+
+
+@operation()
+def _runs() -> Acts:
+    """The cluster itself: postgresql.service is an umbrella, which stays up when that is dead."""
+    unit = f"postgresql@{_version()}-main.service"
+    states = host.get_fact(Units, units=[unit])
+    yield from known(states)
+    yield from started(unit, states)
 
 
 def pg_hba(fleet: Fleet, server: Server) -> str:

@@ -21,6 +21,7 @@ UNIT = MADE + (
     "[Unit]\n"
     "After=network-online.target\n"
     "Wants=network-online.target\n"
+    "StartLimitIntervalSec=0\n"  # else it is given up after five quick failures
     "\n"
     "[Service]\n"
     "ExecStart=\n"

@@ -18,4 +18,6 @@ ALTER ROLE slipway SET idle_in_transaction_session_timeout = '1min';
 SELECT 'CREATE DATABASE slipway OWNER slipway TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C.UTF-8'''
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'slipway') \gexec
 ALTER DATABASE slipway OWNER TO slipway;
+-- A restore that was cut off in its swap has left it closed to everybody.
+ALTER DATABASE slipway ALLOW_CONNECTIONS true;
 REVOKE ALL ON DATABASE slipway FROM PUBLIC;

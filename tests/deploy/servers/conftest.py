@@ -1,7 +1,8 @@
-"""Servers of the lab; `make test-deploy` fails where there are none."""
+"""Servers of the lab, whose images are built first; `make test-deploy` fails without Docker."""
 
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,24 +11,32 @@ from pathlib import Path
 import pytest
 
 from service.environment import ROOT
-from tests.deploy.docker.site import succeeds
 from tests.deploy.servers.clone import Clone
 from tests.deploy.servers.fleet import UNLIMITED, Fleet
-from tests.deploy.servers.lab import IMAGE, Network, Server, new_key
+from tests.deploy.servers.lab import IMAGE, SUITES, Network, Server, build, is_built, new_key
 from tests.deploy.tables import SERVERS
 
 ALL = ("web", "worker", "database", "redis")
 
 
 @pytest.fixture(scope="session")
-def network() -> Iterator[None]:
+def network(pytestconfig: pytest.Config) -> Iterator[None]:
     if subprocess.run(["docker", "version"], capture_output=True).returncode != 0:
         pytest.fail("no Docker engine answers: these tests need one")
-    for suite in ("trixie", "bookworm"):
-        if not succeeds("image", "inspect", f"{IMAGE}:{suite}"):
-            pytest.fail(f"there is no image {IMAGE}:{suite}: a Debian with systemd and sshd")
+    for suite in SUITES:
+        if not is_built(suite):
+            tell(pytestconfig, f"building {IMAGE}:{suite}, which takes a minute, and is kept …")
+        build(suite)  # which is nothing to do, unless what it is made of has changed
     with Network():
         yield
+
+
+def tell(config: pytest.Config, text: str) -> None:
+    """Now, past what pytest keeps until the end of a test."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    with capture.global_and_fixture_disabled():
+        print(f"\n{text}", file=sys.stderr, flush=True)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +51,13 @@ def keys(network: None) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def key(keys: Path) -> str:
     return (keys / "key.pub").read_text().strip()
+
+
+@pytest.fixture
+def fleet(one: Fleet) -> Fleet:
+    """The server, whatever serves there by now, and a clone without what other tests broke."""
+    one.clone.back_to(one.clone.first)
+    return one
 
 
 def typed() -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from service.environment import environment
 from tests.deploy.servers.fleet import Fleet
 from tests.deploy.servers.lab import new_key
 
@@ -60,3 +61,41 @@ def test_it_forwards_nothing(one: Fleet, ci: Path) -> None:
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert ended.returncode != 0
     assert "prohibited" in ended.stderr
+
+
+def test_of_two_pushes_at_once_one_is_a_release_and_one_is_told_so(
+    one: Fleet, ci: Path, tmp_path: Path
+) -> None:
+    """From two clones: an operator's, and CI's."""
+    mine, other = one.clone.folder, tmp_path / "other"
+    one.clone.git("clone", "--quiet", str(mine), str(other))
+    name = ("-c", "user.name=bob", "-c", "user.email=bob@example.com")
+    empty = ("commit", "--quiet", "--allow-empty", "--message")
+    one.clone.git("-C", str(other), *name, *empty, "of CI")
+    theirs = one.clone.git("-C", str(other), "rev-parse", "HEAD").stdout.strip()
+    versions = [one.clone.commit("of an operator"), theirs]
+    url = f"deploy@{one.front.address}:/srv/slipway/repository.git"
+    pushes = [
+        subprocess.Popen(
+            ["git", "-C", str(folder), "push", "--force", url, "HEAD:refs/heads/main"],
+            env={**environment(), "GIT_SSH_COMMAND": f"ssh -F {config}"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for folder, config in ((mine, one.config), (other, ci))
+    ]
+    said = [each.communicate()[0] for each in pushes]
+    assert sorted(each.returncode for each in pushes) == [0, 1], said
+    won = [each.returncode for each in pushes].index(0)
+    told = [line for line in said[1 - won].splitlines() if "wait until that has ended" in line]
+    assert len(told) == 1, said
+    assert f"release {versions[won]} by " in told[0]
+    assert one.serving() == versions[won]
+    git = "runuser -u deploy -- git -C /srv/slipway/repository.git"
+    assert one.front.sh(f"{git} rev-parse main").strip() == versions[won]
+    there = one.front.sh(f"{git} cat-file -e {versions[1 - won]} 2>/dev/null && echo there; true")
+    assert there == ""  # what was refused did not stay
+    assert versions[1 - won][:12] not in one.front.sh("ls /srv/slipway/releases")
+    assert one.status()["one"]["running"] is None

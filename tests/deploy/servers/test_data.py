@@ -1,8 +1,10 @@
 """Back-ups that are restored, and what only an operator does: maintenance, locks, commands."""
 
 import json
+import re
 
 from tests.deploy.servers.fleet import Fleet
+from tests.deploy.servers.lab import Server
 from tests.people import PASSWORD
 from tests.waiting import until
 
@@ -42,6 +44,19 @@ def test_a_restore_goes_back_to_the_back_up_and_keeps_what_was(one: Fleet) -> No
     assert int(one.front.sh(" ".join(f"'{word}'" for word in query))) == before + 1
     one.ok("restore", "latest", "--yes")  # for the second time: what was first is kept
     assert int(one.front.sh(" ".join(f"'{word}'" for word in query))) == before + 1
+
+
+def test_a_back_up_may_take_longer_than_the_service(one: Fleet) -> None:
+    one.database.sql("CREATE TABLE large AS SELECT generate_series(1, 2000000) AS number")
+    one.database.sql("ALTER TABLE large OWNER TO slipway")
+    one.database.sql("ALTER ROLE slipway SET statement_timeout = '10ms'")
+    try:
+        one.ok("backup", "--reason", "large")
+        one.ok("restore-test")
+    finally:
+        one.database.sql("ALTER ROLE slipway SET statement_timeout = '5min'")
+        one.database.sql("DROP TABLE large")
+        one.database.sh("rm -f /var/backups/slipway/*-large.*")
 
 
 def test_what_a_restore_replaced_can_be_had_back(one: Fleet) -> None:
@@ -124,6 +139,27 @@ def test_a_back_up_is_made_each_night_by_a_unit(one: Fleet) -> None:
     assert len(one.ok("backups").splitlines()) == count + 1
 
 
+def test_a_back_up_is_copied_to_another_server_that_lets_it_in(one: Fleet, key: str) -> None:
+    settings = one.clone.folder / "deploy" / "servers.toml"
+    text = settings.read_text()
+    with Server("keeper", key) as keeper:
+        keeper.sh("useradd --create-home keeper; mkdir ~keeper/.ssh /srv/backups")
+        to = f'[backups]\ncopy_to = "keeper@{keeper.address}:/srv/backups"\n[servers.one]'
+        settings.write_text(text.replace("[servers.one]", to))
+        try:
+            told = re.search(r"its own key, to be let in by \S+: (ssh-.*)", one.ok("provision"))
+            assert told
+            assert "is here, and was not copied to keeper@" in one.vps("backup").stderr
+            keeper.sh(f"echo '{told[1]}' >~keeper/.ssh/authorized_keys")
+            keeper.sh("chown -R keeper: ~keeper/.ssh /srv/backups")
+            one.front.sh("systemctl start slipway-backup.service")
+            name = one.ok("backups").splitlines()[-1].split()[0]
+            assert keeper.sh("ls /srv/backups").split() == [f"{name}.dump", f"{name}.json"]
+        finally:
+            settings.write_text(text)
+            one.ok("provision")
+
+
 def test_maintenance_answers_with_503_and_health_goes_on(one: Fleet) -> None:
     one.ok("maintenance", "on")
     try:
@@ -154,6 +190,12 @@ def test_a_command_runs_in_the_release_that_serves_as_its_user(one: Fleet) -> No
     assert json.loads(said)
     assert one.ok("run", "id", "-un") == "slipway\n"
     assert one.vps("run", "false").returncode == 1
+
+
+def test_a_console_has_the_app_and_a_session(one: Fleet) -> None:
+    count = "session.execute(text('SELECT count(*) FROM users')).scalar_one()"
+    given = f"from sqlalchemy import text\nprint('users:', {count}, app.name)\n"
+    assert f"users: {users(one)} service" in one.ok("console", given=given)
 
 
 def test_what_was_said_can_be_read(one: Fleet) -> None:

@@ -174,6 +174,18 @@ def test_two_who_provision_do_so_one_after_the_other(one: Fleet) -> None:
     assert "is provisioning it: wait until that has ended" in second.stderr
 
 
+def test_a_server_that_is_half_provisioned_is_said_to_be_so(one: Fleet) -> None:
+    """As a provision leaves it that ended between its users and our program."""
+    for path in ("/usr/local/bin/slipway", "/srv/slipway/repository.git"):
+        one.front.sh(f"mv {path} {path}.away")
+        try:
+            ended = one.vps("status" if path.endswith("slipway") else "release")
+        finally:
+            one.front.sh(f"mv {path}.away {path}")
+        assert ended.returncode == 1
+        assert "one: is not provisioned to its end" in ended.stdout + ended.stderr
+
+
 def test_a_boot_takes_back_what_nobody_has_confirmed(one: Fleet) -> None:
     """As of a provision that was cut off, before its timer took it back."""
     names = ("nftables.conf", "ssh/sshd_config.d/00-slipway.conf", "ssh/authorized_keys.d/deploy")

@@ -1,16 +1,16 @@
 """One server: releases and changes under load fail nothing; broken ones change nothing."""
 
 import re
-import signal
 import subprocess
-import time
 from collections.abc import Mapping
 
 import pytest
 
+from deploy.vps.host.layout import PORTS
 from tests.begun import wait_for_step
 from tests.chaos.load import failed
 from tests.deploy.servers.clone import broken_revision
+from tests.deploy.servers.faults import plain_web
 from tests.deploy.servers.fleet import (
     UNLIMITED,
     Fleet,
@@ -18,14 +18,6 @@ from tests.deploy.servers.fleet import (
     seconds_until_switched,
 )
 from tests.deploy.tables import SERVERS
-from tests.waiting import until
-
-
-@pytest.fixture
-def fleet(one: Fleet) -> Fleet:
-    """The server, whatever serves there by now, and a clone without what other tests broke."""
-    one.clone.back_to(one.clone.first)
-    return one
 
 
 def test_three_releases_a_rollback_and_a_variable_fail_no_request_and_lose_no_job(
@@ -53,14 +45,17 @@ def test_three_releases_a_rollback_and_a_variable_fail_no_request_and_lose_no_jo
 
 def test_the_control_fails_requests(fleet: Fleet) -> None:
     """What people do without this tool."""
-    with fleet.load("the control: systemctl restart nginx, web") as load:
+    colour = fleet.status()["one"]["colour"]
+    with (
+        plain_web(fleet.front, colour, PORTS[colour]) as unit,
+        fleet.load("the control: systemctl restart of web, which binds its port") as load,
+    ):
         for _ in range(3):
-            fleet.front.sh("systemctl restart nginx 'slipway-web@*.service'")
+            fleet.front.sh(f"systemctl restart {unit}")
             load.wait_for_more(50)
     assert len(failed(load.outcomes)) > 0
 
 
-READY = "        reason = health.not_ready()"
 BROKEN: dict[str, tuple[Mapping[str, str | tuple[str, str] | None], str]] = {
     "it does not start": ({"service/app.py": "raise SystemExit('broken')\n"}, "broken"),
     "it never gets ready": (
@@ -80,6 +75,10 @@ BROKEN: dict[str, tuple[Mapping[str, str | tuple[str, str] | None], str]] = {
     "its worker does not start": (
         {"service/worker.py": "raise SystemExit('no worker')\n"},
         "no worker",
+    ),
+    "its job fails": (
+        {"service/smoke.py": ("return settings().commit_sha", "raise RuntimeError")},
+        "the job is failed",
     ),
     "it fails behind nginx only": (
         {
@@ -118,84 +117,6 @@ def test_a_broken_release_leaves_the_old_one_serving(fleet: Fleet, how: str) -> 
     assert_none_failed(load)
     assert fleet.serving() == before
     assert fleet.database.sql("TABLE alembic_version") == revision
-
-
-STEPS = [
-    "unpack",
-    "packages",
-    "check the variables",
-    "start",
-    "smoke test of",
-    "switch to",
-    "smoke test through",
-    "replace",
-    "smoke test with",
-    "drain",
-]
-# Who calls is gone before the switch, at it and after it; the program on the server, at each step.
-KILLED = {"caller": ["start", "switch to", "replace"], "program": STEPS}
-
-
-@pytest.mark.parametrize("whom", KILLED)
-def test_a_release_that_is_killed_is_none_or_is_finished_by_the_next(
-    fleet: Fleet, whom: str
-) -> None:
-    """One after the other, so that each begins with what the one before has left."""
-    with fleet.load(f"releases whose {whom} is killed") as load:
-        for step in KILLED[whom]:
-            fleet.clone.commit(step)
-            kill_at(fleet, step, whom)
-        version = fleet.clone.commit("the next")
-        fleet.ok("release")
-    assert_none_failed(load)
-    assert fleet.serving() == version
-
-
-def kill_at(fleet: Fleet, step: str, whom: str) -> None:
-    with fleet.clone.begun(*fleet.words("release")) as running:
-        rest = wait_for_step(running, step)
-        if whom == "caller":
-            running.send_signal(signal.SIGKILL)
-        else:
-            fleet.front.sh("pkill -KILL -u deploy -f 'deploy.vps.host(.entry)? release'")
-            rest.read()
-    until(lambda: fleet.status()["one"]["running"] is None, seconds=90)
-
-
-# Whether what is set then is what the next release has.
-SET = {"start": False, "replace": True}
-
-
-@pytest.mark.parametrize("step", SET)
-def test_variables_of_a_killed_env_set_are_none_or_are_kept(fleet: Fleet, step: str) -> None:
-    variable = f"SENTRY_TRACES_SAMPLE_RATE=0.{len(step)}"
-    with fleet.load(f"env set that is killed at: {step}") as load:
-        with fleet.clone.begun(*fleet.words("env", "set", variable)) as running:
-            rest = wait_for_step(running, step)
-            fleet.front.sh("pkill -KILL -u deploy -f 'deploy.vps.host env set'")
-            rest.read()
-        until(lambda: fleet.status()["one"]["running"] is None, seconds=90)
-        fleet.clone.commit(f"after {step}")
-        fleet.ok("release")
-    assert_none_failed(load)
-    assert (variable in fleet.ok("env", "list").splitlines()) == SET[step]
-    fleet.ok("env", "unset", "SENTRY_TRACES_SAMPLE_RATE")
-    assert "is not set" in fleet.ok("env", "unset", "SENTRY_TRACES_SAMPLE_RATE")
-
-
-def test_ctrl_c_before_the_switch_leaves_the_old_one_serving(fleet: Fleet) -> None:
-    before = fleet.serving()
-    fleet.clone.commit("interrupted")
-    with (
-        fleet.load("interrupted by Ctrl-C") as load,
-        fleet.clone.begun(*fleet.words("release")) as running,
-    ):
-        rest = wait_for_step(running, "start")
-        running.send_signal(signal.SIGINT)
-        said = rest.read()
-        assert running.wait() == 130, said
-    assert_none_failed(load)
-    assert fleet.serving() == before
 
 
 def test_two_releases_at_once_are_one(fleet: Fleet) -> None:
@@ -321,32 +242,3 @@ def test_a_full_disk_is_refused_before_anything_is_touched(fleet: Fleet) -> None
     assert "MiB" in ended.stderr and "free" in ended.stderr
     assert fleet.front.sh("ls /srv/slipway/releases") == releases
     assert fleet.serving() == before
-
-
-def test_what_died_is_back_within_five_seconds(fleet: Fleet) -> None:
-    with fleet.load("kill -9 of gunicorn's master, then of a worker") as load:
-        for which, script in (
-            ("master", "systemctl show -P MainPID slipway-web@$COLOUR"),
-            ("a process", "pgrep -P $(systemctl show -P MainPID slipway-web@$COLOUR) | head -1"),
-        ):
-            colour = fleet.status()["one"]["colour"]
-            fleet.front.sh(f"COLOUR={colour}; kill -9 $({script})")
-            start = time.monotonic()
-            until(lambda: fleet.request("GET", "/health/ready").status == 200, seconds=5)
-            SERVERS.figures.append(
-                f"{which} of web, killed: answers after {time.monotonic() - start:.1f} s"
-            )
-            load.wait_for_more(50)
-    # Only what was in flight on it: at most one request of each client, for each kill.
-    assert len(failed(load.outcomes)) <= 2 * 16
-    assert {o.error for o in load.outcomes if o.error} <= {"", "RemoteDisconnected"}
-
-
-def test_a_worker_that_is_killed_is_back_and_loses_no_job(fleet: Fleet) -> None:
-    with fleet.load("kill -9 of the worker") as load:
-        fleet.front.sh("kill -9 $(systemctl show -P MainPID slipway-worker)")
-        until(
-            lambda: fleet.front.sh("systemctl is-active slipway-worker", check=False) == "active\n",
-            seconds=5,
-        )
-    assert_none_failed(load)

@@ -7,16 +7,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.begun import wait_for, wait_for_step
-from tests.chaos.load import failed
 from tests.deploy.docker.site import docker
 from tests.deploy.platforms.builds import revision
 from tests.deploy.servers.clone import broken_revision
+from tests.deploy.servers.faults import EATER, fault, held_up, processes
 from tests.deploy.servers.fleet import PAUSE, Fleet, assert_none_failed, provisioned
 from tests.deploy.servers.lab import Server
 from tests.deploy.tables import SERVERS
@@ -57,19 +56,6 @@ def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Flee
     assert all(one["out"] == [] for one in three.status().values())
 
 
-@contextmanager
-def held_up(server: Server, unit: str, commit: str) -> Iterator[None]:
-    """A unit that does not start with this commit on one server, and only there."""
-    folder = f"/run/systemd/system/{unit}.service.d"
-    check = f'ExecStartPre=/bin/sh -c "! readlink -f . | grep -q {commit[:12]}"'
-    server.sh(f"mkdir -p {folder}; printf '%s\\n' '[Service]' '{check}' >{folder}/x.conf")
-    server.sh("systemctl daemon-reload")
-    try:
-        yield
-    finally:
-        server.sh(f"rm -r {folder}; systemctl daemon-reload")
-
-
 @pytest.mark.parametrize("unit", ["slipway-web@", "slipway-worker"])
 def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, unit: str) -> None:
     before, third = three.commits(), three.servers[-1]
@@ -81,6 +67,36 @@ def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, 
     assert "failed: third: " in ended.stderr
     assert_none_failed(load)
     assert three.commits() == before
+    assert all(one["out"] == [] for one in three.status().values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_release_that_is_ended_while_a_server_is_out_leaves_nobody_out(
+    three: Fleet, number: signal.Signals
+) -> None:
+    """By the next one, who was killed; by itself, who was told, as a job that CI cancels."""
+    before, version = three.commits(), three.clone.commit(f"ended by {number.name}")
+    scenario = f"a rolling release, {number.name} when a server is out, and another"
+    with three.load(scenario) as load:
+        with three.clone.begun(*three.words("release")) as running:
+            rest = wait_for_step(running, "front")
+            until(lambda: "out-front" in three.front.sh("ls /srv/slipway/edge"))
+            running.send_signal(number)
+            if number is signal.SIGTERM:
+                last = rest.read().splitlines()[-1]
+                assert last == "stopped; `vps status` says what serves now"
+            ended = running.wait()
+        until(lambda: all(one["running"] is None for one in three.status().values()), seconds=90)
+        assert three.commits() == before
+        out, again = three.status()["front"]["out"], "front: gets requests again"
+        if number is signal.SIGKILL:
+            assert (ended, out) == (-signal.SIGKILL, ["front"])
+            assert again in three.ok("release")
+        else:
+            assert (ended, out) == (130, [])
+            assert again not in three.ok("release")
+    assert_none_failed(load)
+    assert set(three.commits().values()) == {version}
     assert all(one["out"] == [] for one in three.status().values())
 
 
@@ -104,28 +120,6 @@ def test_a_migration_is_made_once_after_a_back_up(three: Fleet) -> None:
     assert_none_failed(load)
 
 
-EATER = """
-
-def eating(service):
-    def app(environ, start):
-        if environ.get("HTTP_X_EAT"):
-            eaten = bytearray(1 << 30)
-            eaten[::4096] = b"x" * len(eaten[::4096])
-        return service(environ, start)
-
-    return app
-
-
-app = eating(app)
-"""
-
-
-def processes(server: Server, colour: str) -> set[str]:
-    """The ids of those that answer requests."""
-    script = f"pgrep -P $(systemctl show -P MainPID slipway-web@{colour})"
-    return set(server.sh(script).split())
-
-
 def test_a_process_that_eats_all_memory_is_replaced_and_the_others_serve(three: Fleet) -> None:
     """The limit is of the server, as a unit's has no effect in the lab."""
     wsgi = three.clone.folder / "service" / "wsgi.py"
@@ -137,13 +131,15 @@ def test_a_process_that_eats_all_memory_is_replaced_and_the_others_serve(three: 
     docker("update", "--memory=900m", "--memory-swap=900m", third.container)
     try:
         with three.load("a process of one of three servers eats all its memory") as load:
-            three.front.sh(f"{ask} http://{third.address}:8080/api/users", check=False)
-            until(lambda: three.status()["third"]["health"] == "healthy", seconds=5)
-            load.wait_for_more(100)
+            with fault(three, load, third) as eaten:
+                three.front.sh(f"{ask} http://{third.address}:8080/api/users", check=False)
+                until(lambda: three.status()["third"]["health"] == "healthy", seconds=5)
+                load.wait_for_more(50)  # which are more than there are clients
+            load.wait_for_more(50)
     finally:
         docker("update", "--memory=100g", "--memory-swap=100g", third.container)
     assert processes(third, colour) != before  # one of them was killed
-    assert len(failed(load.outcomes)) <= 6
+    eaten.assert_only_writes_in_flight_failed(most=6)
     three.ok("rollback")
 
 
@@ -163,15 +159,16 @@ def test_a_migration_that_fails_is_seen_before_any_server_is_touched(three: Flee
 def test_a_reboot_of_one_fails_at_most_what_was_under_way_on_it(three: Fleet) -> None:
     with three.load("a reboot of one of three servers") as load:
         third = three.servers[-1]
-        rebooted = threading.Thread(target=third.reboot)
-        rebooted.start()
-        while rebooted.is_alive():
-            load.wait_for_more(20)
-        rebooted.join()
-        until(lambda: three.status()["third"]["health"] == "healthy", seconds=60)
+        with fault(three, load, third) as reboot:
+            rebooted = threading.Thread(target=third.reboot)
+            rebooted.start()
+            while rebooted.is_alive():
+                load.wait_for_more(20)
+            rebooted.join()
+            until(lambda: three.status()["third"]["health"] == "healthy", seconds=60)
         load.wait_for_more(200)
     # 16 clients, a third of whose requests are on it: those in flight, once.
-    assert len(failed(load.outcomes)) <= 6
+    reboot.assert_only_writes_in_flight_failed(most=6)
 
 
 def test_status_of_three_servers_is_there_in_a_moment(three: Fleet) -> None:
