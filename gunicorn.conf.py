@@ -69,16 +69,24 @@ def on_starting(arbiter: Arbiter) -> None:
 
 
 def when_ready(arbiter: Arbiter) -> None:
-    """What was imported before the fork stays for good: leave it out of every collection."""
-    gc.freeze()
-    gc.enable()
-    reloading.keep_secrets(arbiter.app.callable)
+    _settle(arbiter)
+    if preload_app:  # else workers are to import what has changed by then
+        from service import metrics  # not before its folder is known
+
+        metrics.started("web")
 
 
 def on_reload(arbiter: Arbiter) -> None:
     """The workers of a SIGHUP, which are forked after this, get an app with what was read again."""
     reloading.renew_app(arbiter.app)
-    when_ready(arbiter)
+    _settle(arbiter)
+
+
+def _settle(arbiter: Arbiter) -> None:
+    """What was imported before the fork stays for good: leave it out of every collection."""
+    gc.freeze()
+    gc.enable()
+    reloading.keep_secrets(arbiter.app.callable)
 
 
 def pre_fork(arbiter: Arbiter, _: Worker) -> None:

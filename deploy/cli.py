@@ -9,6 +9,7 @@ from deploy import check, env, smoke
 from deploy.docker import release, status
 from deploy.docker.stack import Stack
 from deploy.elasticbeanstalk import bundle  # target: elasticbeanstalk
+from deploy.load import cli as load
 from deploy.pipeline import audit
 from deploy.pipeline import cli as pipeline
 from deploy.readiness import report
@@ -29,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     held.add_argument("--json", action="store_true", help="for machines")
     asked = commands.add_parser("smoke", help="ask a running service what it must answer")
     smoke.add_arguments(asked)
+    load.add_arguments(commands.add_parser("load", help="how much a running service bears"))
     told = commands.add_parser("env", help="what must be set by hand there, as its CLI's commands")
     told.add_argument("target", choices=sorted(env.SPELT), metavar="TARGET", help="%(choices)s")
     told.add_argument("--stage", choices=("production", "staging"), default="production")
@@ -88,6 +90,8 @@ def main(arguments: Sequence[str]) -> int:
             return env.run(ROOT, found.target, found.stage, None if found.print else file)
         if found.command == "smoke":
             return smoke.main(found, environment().get("SMOKE_TOKEN"))
+        if found.command == "load":
+            return load.main(found)
         if found.command == "readiness":
             return report.main(found, environment().get("SMOKE_TOKEN"))
         # target: elasticbeanstalk

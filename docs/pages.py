@@ -16,7 +16,13 @@ FIRST = "README.md"
 # The first pattern that finds a page has it; what is not there, is not there.
 NAVIGATION: dict[str, tuple[str, ...]] = {
     "Begin": ("docs/tour.md", "docs/starter.md", "docs/configuration.md"),
-    "Operate": ("docs/checklist.md", "docs/operations.md", "docs/pipeline.md", "docs/secrets.md"),
+    "Operate": (
+        "docs/checklist.md",
+        "docs/operations.md",
+        "docs/alerts.md",
+        "docs/pipeline.md",
+        "docs/secrets.md",
+    ),
     "Where it runs": ("deploy/*/README.md", "deploy/vps/*.md"),
     "How it works": ("docs/jobs.md", "docs/migrations.md", "docs/*.md"),
     "The project": (

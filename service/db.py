@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from werkzeug.local import LocalProxy
 
-from service import rows
+from service import metrics, rows
 from service.connections import Hung
 from service.engine import make_engine, transactions_of
 from service.ids import uuid7
@@ -110,6 +110,7 @@ class Database:
             except (OperationalError, PoolTimeoutError) as error:
                 self._replica_down_until = time.monotonic() + REPLICA_PAUSE
                 reason = str(getattr(error, "orig", error)).strip()
+                metrics.MISSED_REPLICA.inc()
                 log.warning("replica is down, the primary answers", reason=reason)
         with self.engine.connect() as connection:
             return run(connection, statement, values)

@@ -5,6 +5,8 @@ https://prometheus.io/docs/practices/naming/.
 """
 
 import os
+import time
+from pathlib import Path
 
 from flask import Flask, Response, abort, request
 from prometheus_client import (
@@ -19,7 +21,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service import backlog
+from service import vitals
 from service.errors import Unauthorized
 from service.settings import Settings
 from service.tokens import is_bearer
@@ -80,6 +82,36 @@ JOB_ATTEMPTS = Counter(
 HAND_OVERS_MISSED = Counter(
     "job_hand_overs_missed", "Jobs that were left to the relay because Redis did not answer."
 )
+RELAYED = Counter(
+    "jobs_relayed", "Jobs that the relay handed over: left to it, lost by Redis, or due again."
+)
+LEASES_EXPIRED = Counter("job_leases_expired", "Attempts whose worker was not heard of any more.")
+RECURRED = Counter("recurring_jobs", "Recurring jobs that were enqueued.", ["function"])
+LEADS = Gauge("scheduler_leads", "Whether this scheduler is the one that acts.")
+SWEEP_SECONDS = Histogram(
+    "scheduler_sweep_duration_seconds",
+    "From the begin of a look at what is due to its end.",
+    buckets=(0.005, 0.025, 0.1, 0.5, 1, 2.5, 10),
+)
+CHILDREN = Gauge(
+    "worker_processes",
+    "Processes that run jobs, by what they do.",
+    ["state"],
+    multiprocess_mode="livesum",
+)
+DEATHS = Counter("worker_process_deaths", "Processes of the worker that did not end by themselves.")
+MISSED_REPLICA = Counter(
+    "database_replica_fallbacks", "Reads that the primary answered, since the replica was down."
+)
+STARTED = Gauge(
+    "service_start_time_seconds",
+    "Unix time at which a process of this kind began.",
+    ["process"],
+    multiprocess_mode="max",
+)
+STARTUP = Gauge(
+    "service_startup_seconds", "From then until it served.", ["process"], multiprocess_mode="max"
+)
 BUILD_INFO = Gauge("build_info", "The running version.", ["version"], multiprocess_mode="max")
 
 _children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
@@ -107,9 +139,31 @@ def expose() -> bytes:
     return generate_latest(registry)
 
 
+def started(process: str) -> None:
+    """Say that this process serves from now on, and how long it took to come to that."""
+    age = _age()
+    STARTED.labels(process).set(time.time() - age)
+    STARTUP.labels(process).set(age)
+
+
+def _age() -> float:
+    """Seconds since this process began; where there is no /proc, since this was imported."""
+    try:
+        stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return time.monotonic() - _imported
+    ticks = int(stat[_START_TIME])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+_imported = time.monotonic()
+_START_TIME = 19  # proc(5): the 22nd field, of which two come before the last parenthesis
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     token = settings.metrics_token
     BUILD_INFO.labels(settings.commit_sha).set(1)
+    stores = vitals.make_registry(settings)
 
     @app.get("/metrics")
     def metrics() -> Response:
@@ -117,4 +171,4 @@ def init_app(app: Flask, settings: Settings) -> None:
             abort(404)
         if not is_bearer(token, request.headers.get("Authorization", "")):
             raise Unauthorized("The metrics need their token: Authorization: Bearer.")
-        return Response(expose() + backlog.expose(settings), content_type=CONTENT_TYPE_LATEST)
+        return Response(expose() + vitals.expose(stores), content_type=CONTENT_TYPE_LATEST)

@@ -11,7 +11,7 @@ from sqlalchemy import Text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from service import queue
+from service import metrics, queue
 from service.db import Model
 from service.outbox import enqueue
 from service.queue import Function
@@ -39,6 +39,8 @@ def tick(session: Session, now: datetime | None = None) -> list[str]:
         enqueue(session, function.call)
         log.info("recurring job", function=function.name)
     session.commit()
+    for function in due:
+        metrics.RECURRED.labels(function.name).inc()
     return [function.name for function in due]
 
 

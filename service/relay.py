@@ -13,7 +13,7 @@ from redis import Redis, RedisError
 from sqlalchemy import case, func, select, text, update
 from sqlalchemy.orm import Session
 
-from service import claims, queue
+from service import claims, metrics, queue
 from service.claims import Claim, WorkerDied
 from service.handover import key_of, push
 from service.outbox import QUEUED, RETRYING, RUNNING, Job
@@ -50,6 +50,7 @@ def sweep(session: Session, client: Redis, again_after: timedelta) -> int:
             _postpone(session, [id for _, id in missing], timedelta(0), due=False)
             raise
         if missing:
+            metrics.RELAYED.inc(len(missing))
             log.info("jobs handed over", count=len(missing))
         looked_at += len(due)
     session.rollback()
@@ -86,6 +87,7 @@ def _take_back(session: Session) -> int:
     rows = session.execute(_EXPIRED).all()  # what is locked still is seen by the next sweep
     for row in rows:
         claims.fail(session.connection(), Claim(*row), WorkerDied("its worker is gone"))
+        metrics.LEASES_EXPIRED.inc()
     session.commit()
     return len(rows)
 

@@ -15,7 +15,7 @@ from flask import Flask
 from redis import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from service import exporter, pulse, queue, recurring, relay, reports
+from service import exporter, metrics, pulse, queue, recurring, relay, reports
 from service.alarm import Alarm
 from service.app import create_app
 from service.db import Database
@@ -49,6 +49,7 @@ class Scheduler:
         self._alarm.install()
         names = [function.name for function in queue.recurring()]
         log.info("scheduler started", recurring=names)
+        metrics.started("scheduler")
         with pulse.beating("scheduler") as beat:
             while not self._alarm.rung:
                 beat()
@@ -65,6 +66,7 @@ class Scheduler:
             if leads != self._led:
                 log.info("scheduler leads" if leads else "scheduler waits: another one leads")
                 self._led = leads
+            metrics.LEADS.set(leads)
         if self._led:
             with self._bearing():
                 busy = self._sweep()
@@ -79,6 +81,7 @@ class Scheduler:
             yield
         except (psycopg.Error, DBAPIError) as error:
             self._led = None
+            metrics.LEADS.set(0)
             reason = str(getattr(error, "orig", None) or error).strip()
             log.warning("the database does not answer", reason=reason)
         except RedisError as error:
@@ -88,7 +91,11 @@ class Scheduler:
             reports.capture(error, "scheduler")
 
     def _sweep(self) -> bool:
-        with self._app.app_context(), self._database.session() as session:
+        with (
+            metrics.SWEEP_SECONDS.time(),
+            self._app.app_context(),
+            self._database.session() as session,
+        ):
             return relay.sweep(session, self._client, self._again_after) >= relay.BATCH
 
     def _tick(self) -> None:

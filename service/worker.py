@@ -21,7 +21,7 @@ from redis import RedisError
 from rq import worker_registration
 from sqlalchemy.exc import DBAPIError
 
-from service import backlog, claims, pulse, server
+from service import backlog, claims, metrics, pulse, server
 from service.alarm import Alarm
 from service.app import create_app
 from service.board import Board
@@ -83,6 +83,7 @@ class Crew:
             for queue in self._consumer().queues:  # names of workers that were killed
                 worker_registration.clean_worker_registry(queue)
         log.info("worker started", processes=len(self._children), queues=list(self._queues))
+        metrics.started("worker")
         with pulse.beating("worker") as beat:
             while not self._alarm.rung:
                 self._start_processes()
@@ -137,6 +138,9 @@ class Crew:
     def _look_after_them(self) -> None:
         """What is due: reap, kill who is overdue, renew leases, announce."""
         self._reap()
+        alive, busy = self._alive(), sum(bool(child.slot.deadline) for child in self._alive())
+        metrics.CHILDREN.labels("busy").set(busy)
+        metrics.CHILDREN.labels("idle").set(len(alive) - busy)
         now = time.monotonic()
         for child in self._children:
             deadline = child.slot.deadline
@@ -159,6 +163,7 @@ class Crew:
         if not code and not child.slot.deadline:
             return
         how = child.killed_because or _told(code)
+        metrics.DEATHS.inc()
         log.error("worker process died", how=how, running=bool(child.slot.deadline))
         if child.slot.deadline:
             kind = WorkerStopped if child.killed_because == HAD_TO_STOP else WorkerDied

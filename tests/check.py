@@ -68,6 +68,7 @@ CHECKS = {  # the slow ones first
     ),
     "zizmor": program("zizmor", "--offline", "--persona=pedantic", "--quiet", ".github"),
     "nginx": own("nginx"),
+    "alerts": own("alerts"),
 }
 
 
@@ -192,6 +193,16 @@ def said(command: Sequence[str]) -> Say:
         yield ended.stdout
 
 
+def alerts(root: Path = ROOT) -> Say:
+    """What promtool refuses of deploy/monitoring, and which alerts do not fire as they must."""
+    if (promtool := shutil.which("promtool")) is None:
+        yield "promtool is not installed: apt install prometheus (its service need not run)"
+        return
+    yield from said([promtool, "check", "config", str(root / "deploy/monitoring/prometheus.yml")])
+    cases = sorted((root / "tests/deploy/monitoring").glob("*.yml"))
+    yield from said([promtool, "test", "rules", *map(str, cases)])
+
+
 def docs(root: Path = ROOT) -> Say:
     """What the site's build warns of, and what of the site is not there."""
     with tempfile.TemporaryDirectory(prefix="service-check-") as made:
@@ -213,6 +224,7 @@ OURS: dict[str, Callable[[], Say]] = {
     "locks": locks.problems,
     "endings": endings,
     "nginx": nginx,
+    "alerts": alerts,
     "docs": docs,
 }
 

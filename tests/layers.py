@@ -22,6 +22,7 @@ LATE = {
     # target: vps
     ("deploy/vps/cli.py", "deploy"): "pyinfra, with gevent and paramiko: 0.5 s, for one verb",
     # end of target: vps
+    ("gunicorn.conf.py", "service"): "see below",
     ("gunicorn.conf.py", "prometheus_client"): "is fixed at import to the folder that is set here",
     ("service/app.py", "flask_cors"): "optional; 60 µs a request",
     ("service/mail.py", "email"): "with smtplib 30 ms, that only a worker needs to pay",

@@ -25,6 +25,21 @@ NAMES = {
     "rate_limited_requests": {"rule"},
     "rate_limiter_fallbacks": {"rule"},
     "build_info": {"version"},
+    "jobs_unfinished": {"queue", "status"},
+    "jobs_oldest_queued_seconds": {"queue"},
+    "jobs_failed": {"function"},
+    "outbox_overdue_jobs": set(),
+    "outbox_overdue_seconds": set(),
+    "database_up": set(),
+    "database_connections": {"state"},
+    "database_connections_max": set(),
+    "database_size_bytes": set(),
+    "database_transactions": {"outcome"},
+    "database_deadlocks": set(),
+    "redis_up": set(),
+    "redis_memory_used_bytes": set(),
+    "redis_memory_max_bytes": set(),
+    "redis_evicted_keys": set(),
 }
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
@@ -55,6 +70,22 @@ def test_names_and_labels_are_as_promised(client: FlaskClient) -> None:
         found = {label for sample in families[name].samples for label in sample.labels}
         assert found <= labels, name
         assert families[name].documentation.endswith("."), name
+
+
+def test_what_is_down_is_not_up_and_the_rest_is_said(settings: Settings) -> None:
+    up = read(client_with(settings).get("/metrics").text)
+    assert (up["database_up", ()], up["redis_up", ()]) == (1, 1)
+    assert up["database_connections", ("active",)] >= 1
+    nowhere = {"database_url": "postgresql+psycopg://127.0.0.1:1/x", "redis_url": "redis://[::1]:1"}
+    for name, url in nowhere.items():
+        answer = client_with(settings, **{name: SecretStr(url)}).get("/metrics")
+        found = read(answer.text)
+        down = name.removesuffix("_url")
+        (other,) = {"database", "redis"} - {down}
+        assert answer.status_code == 200
+        assert (found[f"{down}_up", ()], found[f"{other}_up", ()]) == (0, 1)
+        assert ("database_size_bytes", ()) in found or down == "database"
+        assert ("redis_memory_used_bytes", ()) in found or down == "redis"
 
 
 def test_unknown_paths_and_methods_share_a_label(client: FlaskClient) -> None:

@@ -54,7 +54,7 @@ def rollback(subject: Subject) -> Answer:
 
 def alerts(subject: Subject) -> Answer:
     """Somebody is told when it does not serve, when jobs fail, and when the disk fills."""
-    rules = sorted((subject.root / "deploy" / "monitoring").rglob("*rules*.y*ml"))
+    rules = sorted((subject.root / "deploy" / "monitoring").glob("rules*/*.y*ml"))
     asked = "ask /health from outside, and alert on jobs_failed and jobs_oldest_queued_seconds"
     known = ", ".join(str(each.relative_to(subject.root)) for each in rules)
     return by_hand(

@@ -372,8 +372,8 @@ CASES = [
         operations.alerts,
         "fly",
         "by hand",
-        "deploy/monitoring/rules.yml",
-        {"deploy/monitoring/rules.yml": "groups: []"},
+        "deploy/monitoring/rules/mine.yml",
+        {"deploy/monitoring/rules/mine.yml": "groups: []"},
     ),
     Case(repository.locked_dependencies, "fly", "pass", "packages in requirements.txt"),
     Case(

@@ -7,11 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic, a_read, assert_right_or_503
 from tests.deploy.docker.conftest import Figure, Record
 from tests.deploy.docker.site import Site, assert_hardened, call, docker, published
+from tests.deploy.prometheus import expressions
 from tests.people import PASSWORD
 from tests.ports import free_port
 from tests.waiting import until
@@ -261,19 +263,47 @@ def middle_times(ways: dict[str, HTTPConnection], ask: Ask) -> dict[str, float]:
     return {name: 1000 * median(found) for name, found in times.items()}
 
 
-def test_prometheus_finds_each_process(laptop: Laptop) -> None:
+def test_prometheus_finds_each_process_and_can_tell_what_rules_and_dashboards_ask(
+    laptop: Laptop,
+) -> None:
     laptop.compose("--profile", "monitoring", "up", "--detach", "prometheus")
+    api = f"http://127.0.0.1:{laptop.environment['PROMETHEUS_PORT']}/api/v1/"
 
-    def states() -> dict[str, str]:
-        url = f"http://127.0.0.1:{laptop.environment['PROMETHEUS_PORT']}/api/v1/targets"
-        try:
-            with urlopen(url, timeout=5) as answer:
-                targets = json.load(answer)["data"]["activeTargets"]
-        except OSError:
-            return {}
-        return {each["labels"]["instance"]: each["health"] for each in targets}
+    def asked(what: str) -> Any:
+        with suppress(OSError), urlopen(api + what, timeout=5) as answer:
+            return json.load(answer)["data"]
 
-    until(lambda: list(states().values()) == ["up"] * 3, seconds=60)
+    def states() -> list[str]:
+        return [each["health"] for each in (asked("targets") or {}).get("activeTargets", [])]
+
+    def rules() -> list[str]:
+        return [
+            rule["health"]
+            for group in (asked("rules") or {}).get("groups", [])
+            for rule in group["rules"]
+        ]
+
+    def empty() -> set[str]:
+        """The panels of which no expression has a figure."""
+        found: dict[str, bool] = {}
+        for where, expression in expressions():
+            query = quote(expression.replace("$__rate_interval", "1m"))
+            has_data = bool(asked(f"query?query={query}")["result"])
+            found[where] = found.get(where, False) or has_data
+        return {where for where, has_data in found.items() if not has_data}
+
+    until(lambda: states() == ["up"] * 3, seconds=60)
+    until(lambda: set(rules()) == {"ok"}, seconds=60)
+    # Nothing is limited, waits, has failed or was released in this minute.
+    well = {"overview: Limits", "jobs: Unfinished", "jobs: Waiting", "jobs: Failed by function"}
+    well |= {f"{board}: Releases" for board in ("overview", "database", "jobs")}
+    end = time.monotonic() + 120
+    while (left := empty() - well) and time.monotonic() < end:
+        account = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
+        laptop.request("POST", "/api/users", account)  # whose welcome is a job
+        laptop.request("GET", "/openapi.json")
+        time.sleep(2)
+    assert left == set()
 
 
 def test_a_change_of_the_code_is_followed(engine: None, tmp_path: Path) -> None:
