@@ -49,9 +49,9 @@ def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Flee
         assert set(three.commits().values()) == {version}
         three.ok("rollback")
         assert set(three.commits().values()) == {before}
-        three.ok("env", "set", "LOG_LEVEL=WARNING")
+        three.ok("env", "set", "LOG_LEVEL=INFO")
         listed = three.ok("env", "list").splitlines()
-        assert "LOG_LEVEL=WARNING" in listed  # the same on all
+        assert "LOG_LEVEL=INFO" in listed  # the same on all
     assert_none_failed(load)
     assert all(one["out"] == [] for one in three.status().values())
 
