@@ -1,6 +1,6 @@
 """role.sql and our sessions, with a real PostgreSQL and its own client."""
 
-import shutil
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,18 +12,20 @@ from deploy.shell import Failed
 from deploy.vps.host import postgres
 from deploy.vps.host.layout import Host
 from deploy.vps.host.runner import Runner
+from service import devservers
 from service.devservers import Postgres
 from service.environment import ROOT
 from tests.deploy.vps_host import make_host
-
-pytestmark = pytest.mark.skipif(shutil.which("psql") is None, reason="only where there is psql")
 
 ROLE = (ROOT / "deploy/vps/provision/role.sql").read_text()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with Postgres(tmp_path_factory.mktemp("role") / "postgres") as found:
+    folder = tmp_path_factory.mktemp("role")
+    with Postgres(folder / "postgres") as found, pytest.MonkeyPatch.context() as patch:
+        # The client beside the server: the machine may have none.
+        patch.setenv("PATH", str(Path(devservers._postgres("psql")).parent), prepend=os.pathsep)
         as_superuser(found, ROLE)
         yield found
 
