@@ -55,11 +55,16 @@ def rollback(subject: Subject) -> Answer:
 def alerts(subject: Subject) -> Answer:
     """Somebody is told when it does not serve, when jobs fail, and when the disk fills."""
     rules = sorted((subject.root / "deploy" / "monitoring").glob("rules*/*.y*ml"))
-    asked = "ask /health from outside, and alert on jobs_failed and jobs_oldest_queued_seconds"
+    if not rules:
+        return by_hand(
+            "no rules are here",
+            "ask /health from outside, and alert on jobs_failed and jobs_oldest_queued_seconds",
+        )
     known = ", ".join(str(each.relative_to(subject.root)) for each in rules)
     return by_hand(
-        f"rules: {known}; who is told is not seen from here" if known else "no rules are here",
-        asked,
+        f"rules: {known}; who is told is not seen from here",
+        "ask /health from outside; load the rules into a Prometheus, and let it tell who is "
+        "on call: docs/alerts.md",
     )
 
 

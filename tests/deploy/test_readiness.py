@@ -367,13 +367,13 @@ CASES = [
         {LOG: BACK.replace("ok", "stopped")},
     ),
     Case(operations.rollback, "ecs", "by hand", "nobody sees it", {LOG: BACK}),
-    Case(operations.alerts, "fly", "by hand", "no rules are here"),
+    Case(operations.alerts, "fly", "by hand", "rules: deploy/monitoring/rules/alerts.yml"),
     Case(
         operations.alerts,
         "fly",
         "by hand",
-        "deploy/monitoring/rules/mine.yml",
-        {"deploy/monitoring/rules/mine.yml": "groups: []"},
+        "no rules are here",
+        {f"deploy/monitoring/rules/{name}.yml": None for name in ("alerts", "slo")},
     ),
     Case(repository.locked_dependencies, "fly", "pass", "packages in requirements.txt"),
     Case(
@@ -551,8 +551,11 @@ def edited(root: Path, edits: Mapping[str, tuple[str, str] | str | None]) -> Ite
             if isinstance(edit, tuple):
                 assert edit[0] in (root / name).read_text(), edit
                 text = (root / name).read_text().replace(*edit)
+            if text is None:
+                (root / name).unlink()
+                continue
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(str(text))
+            (root / name).write_text(text)
         yield
     finally:
         for name, text in before.items():
