@@ -199,11 +199,11 @@ def measured(nginx: Nginx, prometheus: Iterable[str]) -> str:
     return block(
         *listen(nginx, PORTS["web"], default=True),
         "access_log off;",
-        *(f"allow {address};" for address in sorted(prometheus)),
-        "deny all;  # the firewall refuses them too",
         "include colour.conf;",
         "location / { return 404; }",
         "location = /metrics {",
+        *(f"    allow {address};" for address in sorted(prometheus)),
+        "    deny all;  # the firewall refuses them too",
         "    proxy_pass http://$upstream;",
         "    proxy_http_version 1.1;",
         '    proxy_set_header Connection "";',

@@ -77,7 +77,7 @@ def test_worker_and_scheduler_have_a_port_each_where_there_are_any() -> None:
 def test_nginx_lets_prometheus_alone_ask_web() -> None:
     site = edge.site(THREE, WEB, Nginx((1, 26, 0), ipv6=False), ["10.0.0.1"])
     block = site[site.index("listen 8081") :]
-    assert "allow 10.0.0.9;\n    deny all;" in block
+    assert "allow 10.0.0.9;\n        deny all;" in block
     assert "proxy_pass http://$upstream;" in block
 
 
