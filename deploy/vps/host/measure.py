@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 
-from deploy.vps.host import backups, layout, status
+from deploy.vps.host import backups, status
 from deploy.vps.host.layout import Host
 
 FILE = "slipway.prom"
 
 
 def measure(host: Host) -> None:
-    """Replace the file as a whole: it is read at any time. Raises OSError."""
-    layout.write(host.layout.metrics / FILE, "".join(lines(host)))
+    """Replace the file as a whole: it is read at any time, and by anybody. Raises OSError."""
+    path = host.layout.metrics / FILE
+    new = path.with_suffix(".new")
+    new.write_text("".join(lines(host)))
+    new.chmod(0o644)
+    new.replace(path)
 
 
 def lines(host: Host) -> Iterator[str]:

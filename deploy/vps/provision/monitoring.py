@@ -54,7 +54,7 @@ def ours(fleet: Fleet) -> list[Entry]:
     if not fleet.monitoring.prometheus:
         return [Gone(path, pending="systemd") for path in paths.values()]
     return [
-        Folder(METRICS, owner="deploy", group="slipway", by="deploy"),
+        Folder(METRICS, owner="deploy", group="deploy", by="deploy"),
         *(
             File(path, (UNITS / name).read_text(), pending="systemd")
             for name, path in paths.items()
