@@ -1,4 +1,4 @@
-"""Who may see /ops: who sends OPS_TOKEN as a bearer token, or the cookie that its form gives for it.
+"""Who may see /ops: who sends OPS_TOKEN as a bearer token, or the cookie that is given for it.
 
 Nothing to change here. The cookie says when it ends, and is signed with OPS_TOKEN: the server
 keeps nothing, and a new token ends every session.

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import structlog
 from pydantic_core import from_json, to_json
-from redis import Redis, RedisError
+from redis import RedisError
 from redis.client import Pipeline
 
 from service.redis import make_client
@@ -51,18 +51,18 @@ def announce(pipeline: Pipeline, presence: Presence) -> None:
         pipeline.zremrangebyrank(key, 0, -KEPT - 1)
 
 
-def processes(client: Redis) -> list[dict[str, Any]]:
+def processes(client: Any) -> list[dict[str, Any]]:
     """Those that were heard of lately, by kind and age. Raises RedisError."""
     now = time.time()
     found = client.zrangebyscore(PROCESSES, now - SILENCE, "+inf", withscores=True)
-    all_ = [
+    alive = [
         Presence(*from_json(member))._asdict() | {"silent_s": max(0.0, round(now - seen, 1))}
         for member, seen in found
     ]
-    return sorted(all_, key=lambda each: (each["kind"], each["started"], each["pid"]))
+    return sorted(alive, key=lambda each: (each["kind"], each["started"], each["pid"]))
 
 
-def versions(client: Redis) -> list[dict[str, Any]]:
+def versions(client: Any) -> list[dict[str, Any]]:
     """The last versions, the newest first, and when each was seen first and last (Unix seconds)."""
     first = dict(client.zrange(FIRST, 0, -1, withscores=True))
     last = dict(client.zrange(LAST, 0, -1, withscores=True))

@@ -1,0 +1,132 @@
+"""What /ops is told: each part by itself, and why one cannot be had."""
+
+import time
+from typing import Any
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from service import presence
+from service.app import create_app
+from service.devservers import Postgres, Redis
+from service.environment import project
+from service.presence import Presence
+from service.settings import Settings
+from tests.conftest import make_settings
+from tests.serving import Served, own_database
+from tests.waiting import until
+
+TOKEN = "a token of the tests, long enough for production"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+SECRET = "a-secret-of-the-url"
+NO_DATABASE = f"postgresql://somebody:{SECRET}@127.0.0.1:1/nowhere"
+NO_REDIS = f"redis://:{SECRET}@127.0.0.1:1/0"
+PARTS = ("traffic", "jobs", "database", "redis")
+
+
+def state(database: str, redis_url: str) -> dict[str, Any]:
+    app = create_app(make_settings(database, redis_url, ops_token=SecretStr(TOKEN)))
+    client = app.test_client()
+    client.get("/nothing")
+    began = time.monotonic()
+    answer = client.get("/ops/state.json", headers=BEARER)
+    assert time.monotonic() - began < 5
+    assert (answer.status_code, SECRET in answer.text) == (200, False)
+    found: dict[str, Any] = answer.json
+    return found
+
+
+@pytest.fixture
+def urls(settings: Settings) -> tuple[str, str]:
+    return settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
+
+
+def missing(found: dict[str, Any]) -> dict[str, str]:
+    return {part: found[part]["error"] for part in PARTS if "error" in found[part]}
+
+
+def test_everything_is_told_where_everything_is_up(urls: tuple[str, str]) -> None:
+    found = state(*urls)
+    assert missing(found) == {}
+    assert (found["name"], found["environment"]) == (project()[0], "test")
+    assert set(found["checks"]) == {"database", "migrations", "redis", "worker", "scheduler"}
+    traffic = found["traffic"]
+    assert traffic["requests"]["4xx"] >= 1
+    assert len(traffic["counts"]) == len(traffic["bounds"]) + 1
+    assert traffic["counts"][-1] == sum(traffic["requests"].values())
+    assert {each["queue"] for each in found["jobs"]["queues"]} == {"high", "default", "low"}
+    assert found["database"]["max"] >= found["database"]["connections"] >= 1
+    assert found["redis"]["memory"] > 0
+
+
+def test_without_redis_the_rest_is_told(urls: tuple[str, str]) -> None:
+    found = state(urls[0], NO_REDIS)
+    assert (found["status"], found["checks"]["redis"]["status"]) == ("degraded", "down")
+    assert list(missing(found)) == ["redis"]
+    assert "refused" in missing(found)["redis"]
+
+
+def test_without_a_database_the_rest_is_told(urls: tuple[str, str]) -> None:
+    found = state(NO_DATABASE, urls[1])
+    assert (found["status"], found["checks"]["database"]["status"]) == ("unhealthy", "down")
+    assert list(missing(found)) == ["jobs", "database"]
+    assert "refused" in missing(found)["jobs"]
+
+
+def test_without_both_the_traffic_is_told(urls: tuple[str, str]) -> None:
+    assert list(missing(state(NO_DATABASE, NO_REDIS))) == ["jobs", "database", "redis"]
+
+
+def test_a_database_without_tables_hides_no_more_than_the_jobs(
+    urls: tuple[str, str], postgres: Postgres
+) -> None:
+    found = state(postgres.create_database("without_tables"), urls[1])
+    assert list(missing(found)) == ["jobs"]
+    assert "jobs" in missing(found)["jobs"]
+
+
+def test_the_page_s_own_requests_count_for_nothing(urls: tuple[str, str]) -> None:
+    first, second = (state(*urls)["traffic"] for _ in range(2))
+    assert sum(second["requests"].values()) - sum(first["requests"].values()) == 1  # of /nothing
+
+
+def test_each_web_process_says_that_it_runs_and_in_which_version(
+    postgres: Postgres, redis_server: Redis
+) -> None:
+    url = f"{redis_server.url[:-1]}5"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        with Served(own_database(postgres), url, OPS_TOKEN=TOKEN, COMMIT_SHA="abc123") as web:
+            until(lambda: len(presence.processes(client)) == 2)
+            found = web.request("GET", "/ops/state.json", headers=BEARER).json()
+    processes = found["redis"]["processes"]
+    assert {(each["kind"], each["version"]) for each in processes} == {("web", "abc123")}
+    assert len({each["pid"] for each in processes}) == 2
+    assert [each["version"] for each in found["redis"]["versions"]] == ["abc123"]
+
+
+def test_a_version_is_seen_first_and_last(redis_server: Redis) -> None:
+    """After a rollback the old one is seen last; the newer one's last time is when it went."""
+    with redis.Redis.from_url(f"{redis_server.url[:-1]}6") as client:
+        client.flushdb()
+        for version in ("one", "two", "one"):
+            with client.pipeline() as pipeline:
+                presence.announce(pipeline, Presence("web", "host", 1, version, 0.0))
+                pipeline.execute()
+            time.sleep(0.01)
+        two, one = presence.versions(client)
+        assert (two["version"], one["version"]) == ("two", "one")
+        assert one["first"] < two["first"] == two["last"] < one["last"]
+
+
+def test_old_versions_and_silent_processes_are_forgotten(redis_server: Redis) -> None:
+    with redis.Redis.from_url(f"{redis_server.url[:-1]}7") as client:
+        client.flushdb()
+        client.zadd(presence.PROCESSES, {b'["web","gone",1,"old",0.0]': time.time() - 60})
+        for number in range(presence.KEPT + 5):
+            with client.pipeline() as pipeline:
+                presence.announce(pipeline, Presence("web", "host", 1, f"v{number}", 0.0))
+                pipeline.execute()
+        assert len(presence.versions(client)) == presence.KEPT
+        assert "gone" not in {each["host"] for each in presence.processes(client)}
