@@ -8,14 +8,16 @@ const KEPT = 900; // seconds that the charts show
 const WINDOW = 15000; // ms over which rates and percentiles are taken
 const SURE = 5000; // ms in which a second click discards
 const DOWN = { down: "down", behind: "behind the code", diverged: "diverged from the code" };
-// By chart: the series, what a value reads like, and the least height of the axis.
+const digits = (v) => v.toFixed(v && v < 10 ? 1 : 0);
+// By chart: the series with their lines, what a value reads like, and the least height of the axis.
 const CHARTS = {
-  rate: [["requests"], (v) => `${v < 10 ? v.toFixed(1) : v.toFixed(0)}/s`, 1],
-  latency: [["p50", "p95", "p99"], (v) => `${v < 10 ? v.toFixed(1) : v.toFixed(0)} ms`, 10],
-  errors: [["5xx", "4xx"], (v) => `${v.toFixed(v && v < 10 ? 1 : 0)} %`, 5],
-  depth: [["waiting"], (v) => v.toFixed(0), 5],
+  rate: [{ requests: 0 }, (v) => `${digits(v)}/s`, 1],
+  latency: [{ p50: 0, p95: 1, p99: 2 }, (v) => `${digits(v)} ms`, 10],
+  errors: [{ "5xx": 3, "4xx": 1 }, (v) => `${digits(v)} %`, 5],
+  depth: [{ waiting: 0 }, (v) => v.toFixed(0), 5],
 };
-const DASHES = [[], [7, 4], [2, 3]];
+const DASHES = [[], [7, 4], [2, 3], []]; // told apart without colours too
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5, 1e6];
 
 const samples = new Map(); // instance → [{at, traffic}] of the last WINDOW
 const rows = new Map(); // id of a failed job → its row
@@ -30,6 +32,7 @@ const clock = (time, seconds = true) =>
 const sum = (counts) => Object.values(counts).reduce((all, each) => all + each, 0);
 const list = (counts) => Object.entries(counts).map(([key, n]) => `${key} ${n}`).join(", ") || "none";
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+const short = (version) => (/^[0-9a-f]{40}$/.test(version) ? version.slice(0, 12) : version);
 const colour = (variable) => getComputedStyle(document.body).getPropertyValue(variable);
 
 // Unchanged text stays: a screen reader says only what is new, and no selection is lost.
@@ -84,7 +87,7 @@ function show(state) {
   seen = Date.parse(state.at);
   title = state.name;
   write(element("name"), `${title} operations`);
-  write(element("about"), `${state.environment} · version ${state.version}`);
+  write(element("about"), `${state.environment} · version ${short(state.version)}`);
   showParts(state);
   for (const [part, fill] of Object.entries(PARTS)) {
     const { error } = state[part];
@@ -142,7 +145,7 @@ const PARTS = {
   traffic({ in_flight: inFlight, pool, refused, uncounted, requests }, { instance }) {
     write(element("whose"), `Of this instance, ${instance.host}, over the last 15 s: another one that answers has figures of its own. ${plural(sum(requests), "request")} since its start; this page’s own are left out.`);
     write(element("in-flight"), inFlight);
-    write(element("pool"), `${pool.in_use} of ${pool.max || "–"} in use, ${pool.waited_s.toFixed(1)} s waited for`);
+    write(element("pool"), pool.max ? `${pool.in_use} of ${pool.max} in use, ${pool.waited_s.toFixed(1)} s waited for` : "not used yet");
     write(element("refused"), list(refused));
     write(element("uncounted"), list(uncounted));
   },
@@ -161,11 +164,11 @@ const PARTS = {
   redis({ processes, children, versions, memory, memory_max: most, waiting: ids }) {
     const now = Date.now() / 1000;
     fill("processes", processes.map((each) => [
-      each.kind, each.version, duration(now - each.started) + (each.silent_s > 12 ? `, silent for ${duration(each.silent_s)}` : ""), `${each.host}, ${each.pid}`,
+      each.kind, short(each.version), duration(now - each.started) + (each.silent_s > 12 ? `, silent for ${duration(each.silent_s)}` : ""), `${each.host}, ${each.pid}`,
     ]));
     write(element("children"), `Processes of workers that run jobs: ${children.running}, of them busy: ${children.busy}. What has no OPS_TOKEN is not listed.`);
     fill("versions", versions.map((each) => [
-      each.version, moment(each.first * 1000), now - each.last < 30 ? "now" : moment(each.last * 1000),
+      short(each.version), moment(each.first * 1000), now - each.last < 30 ? "now" : moment(each.last * 1000),
     ]));
     write(element("memory"), bytes(memory) + (most ? ` of ${bytes(most)}` : ""));
     write(element("waiting"), list(ids));
@@ -259,8 +262,8 @@ function waiting({ error, queues }) {
 function makeChart(id) {
   const [series, format, floor] = CHARTS[id];
   const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
-  const lines = series.map((label, i) => ({
-    label, stroke: () => colour(`--line-${i}`), dash: DASHES[i], width: 2, points: { show: false },
+  const lines = Object.entries(series).map(([label, line]) => ({
+    label, stroke: () => colour(`--line-${line}`), dash: DASHES[line], width: 2, points: { show: false },
   }));
   const range = () => [Math.max(past[0].at / 1000, Date.now() / 1000 - KEPT) - 1, Math.max(Date.now(), past[0].at + 60000) / 1000];
   const options = {
@@ -268,14 +271,14 @@ function makeChart(id) {
     padding: [8, 4, 0, 0],
     scales: { x: { range }, y: { range: (_, __, top) => [0, Math.max(floor, top * 1.1)] } },
     axes: [
-      { ...axis, space: 70, values: (_, times) => times.map((time) => clock(1000 * time, false)) },
-      { ...axis, size: 62, space: 40, values: (_, values) => values.map(format) },
+      { ...axis, size: 28, space: 80, values: (_, times, __, ___, step) => times.map((time) => clock(1000 * time, step < 60)) },
+      { ...axis, size: 62, space: 30, values: (_, values) => values.map(format), ...(id === "depth" && { incrs: WHOLE }) },
     ],
     series: [{}, ...lines],
   };
-  plots[id] = new uPlot(options, [[], ...series.map(() => [])], element(id));
+  plots[id] = new uPlot(options, [[], ...lines.map(() => [])], element(id));
   const caption = element(id).parentElement.querySelector("figcaption");
-  for (const i of series.keys()) caption.append(Object.assign(document.createElement("span"), { className: `key-${i}` }));
+  for (const line of Object.values(series)) caption.append(Object.assign(document.createElement("span"), { className: `key-${line}` }));
   new ResizeObserver(() => plots[id].setSize({ width: element(id).clientWidth, height: 150 })).observe(element(id));
 }
 
@@ -283,10 +286,11 @@ function draw() {
   if (!past.length) return;
   for (const [id, [series, format]] of Object.entries(CHARTS)) {
     if (!plots[id]) makeChart(id);
-    const columns = series.map((label) => past.map((each) => each[label] ?? null));
+    const labels = Object.keys(series);
+    const columns = labels.map((label) => past.map((each) => each[label] ?? null));
     plots[id].setData([past.map((each) => each.at / 1000), ...columns]);
-    const words = columns.map((values, i) => `${series[i]} ${values.at(-1) === null ? "–" : format(values.at(-1))}`);
-    const most = columns.map((values, i) => `${series[i]} at most ${format(Math.max(0, ...values))}`);
+    const words = columns.map((values, i) => `${labels[i]} ${values.at(-1) === null ? "–" : format(values.at(-1))}`);
+    const most = columns.map((values, i) => `${labels[i]} at most ${format(Math.max(0, ...values))}`);
     element(id).parentElement.querySelectorAll("figcaption span").forEach((key, i) => write(key, words[i]));
     element(id).ariaLabel = `Chart, now: ${words.join(", ")}; in the last minutes: ${most.join(", ")}`;
   }
