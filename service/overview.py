@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 PATIENCE = 1.5  # seconds that an answer of the database may take
 MOST = 50  # failed jobs that are shown
+WORST = 5  # routes that have answered with 5xx
 OURS = "/ops"  # requests that the page itself makes count for nothing
 FAILED = """
     SELECT id::text, function, queue, attempts, finished_at, coalesce(error, '')
@@ -106,6 +107,7 @@ def traffic() -> Part:
     """Sums since the start of this instance: who asks again sees by how much they have grown."""
     requests: Counter[str] = Counter()
     buckets: Counter[float] = Counter()
+    failing: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     uncounted: Counter[str] = Counter()
     plain: defaultdict[str, float] = defaultdict(float)
@@ -115,6 +117,8 @@ def traffic() -> Part:
                 continue
             if name == "http_requests_total":
                 requests[labels["status"]] += int(value)
+                if labels["status"] == "5xx":
+                    failing[f"{labels['method']} {labels['route']}"] += int(value)
             elif name == "http_request_duration_seconds_bucket":
                 buckets[float(labels["le"])] += int(value)
             elif name == "rate_limited_requests_total":
@@ -128,6 +132,7 @@ def traffic() -> Part:
         "requests": requests,
         "bounds": bounds[:-1],  # seconds; the last one has no end
         "counts": [buckets[bound] for bound in bounds],
+        "failing": dict(failing.most_common(WORST)),
         "in_flight": plain["http_requests_in_flight"],
         "refused": refused,
         "uncounted": uncounted,

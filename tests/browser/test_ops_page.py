@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
+from service import admission
 from service.devservers import Redis
 from tests.browser.browser import PHONE, Browser
 from tests.browser.colours import COLOURS, contrast, luminance
@@ -65,10 +67,11 @@ def form(browser: Browser, served: Served) -> Browser:
 
 
 @pytest.fixture
-def page(form: Browser) -> Browser:
-    """The page, after its first answer."""
-    form.type(LABEL, OPS_TOKEN)
-    form.click("button", "Sign in")
+def page(form: Browser, served: Served) -> Browser:
+    """The page, to one who is signed in, after its first answer."""
+    url, value = f"{served.url}/ops", admission.issue(SecretStr(OPS_TOKEN))
+    form.command("Network.setCookie", name=admission.COOKIE, value=value, url=url, path="/ops")
+    form.open(url)
     form.wait_for("Every part is up.", "#summary")
     return form
 
@@ -88,12 +91,15 @@ def status(served: Served, id: UUID) -> Any:
         return connection.execute("SELECT status FROM jobs WHERE id = %s", (id,)).fetchone()
 
 
-def test_one_signs_in_by_typing_and_out_by_a_click(page: Browser, served: Served) -> None:
-    (cookie,) = page.command("Network.getCookies", urls=[f"{served.url}/ops"])["cookies"]
+def test_one_signs_in_by_typing_and_out_by_a_click(form: Browser, served: Served) -> None:
+    form.type(LABEL, OPS_TOKEN)
+    form.click("button", "Sign in")
+    form.wait_for("Every part is up.", "#summary")
+    (cookie,) = form.command("Network.getCookies", urls=[f"{served.url}/ops"])["cookies"]
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/ops")
-    page.click("button", "Sign out")
-    page.wait_for(LABEL)
-    assert page.command("Network.getCookies", urls=[f"{served.url}/ops"])["cookies"] == []
+    form.click("button", "Sign out")
+    form.wait_for(LABEL)
+    assert form.command("Network.getCookies", urls=[f"{served.url}/ops"])["cookies"] == []
 
 
 def test_a_wrong_token_is_told_so_and_then_that_there_were_too_many(form: Browser) -> None:
@@ -141,7 +147,7 @@ def test_a_failed_job_is_tried_again_by_a_click(page: Browser, served: Served) -
         page.click("button", "Retry gone.jobs.retried")
         page.wait_for("gone.jobs.retried will be tried again.", "#done")
         page.wait_until(lambda: str(id) not in page.text("#shown"), "it is still shown as failed")
-        assert status(served, id) != ("failed",)
+        assert status(served, id) in (("retrying",), ("queued",), ("running",))
 
 
 def test_a_failed_job_is_discarded_by_two_clicks(page: Browser, served: Served) -> None:
