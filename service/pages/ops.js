@@ -143,7 +143,8 @@ function fill(id, texts) {
 // What of each part is shown, if it could be had.
 const PARTS = {
   traffic({ in_flight: inFlight, pool, refused, uncounted, requests, failing }, { instance }) {
-    write(element("whose"), `Of this instance, ${instance.host}, over the last 15 s: another one that answers has figures of its own. ${plural(sum(requests), "request")} since its start, of which are the sums below; this page’s own are left out.`);
+    const all = plural(sum(requests), "request");
+    write(element("whose"), `Of the instance that answers, ${instance.host}, over the last 15 s. ${all} since it started, which is what the sums below count from; this page’s own are left out.`);
     write(element("failing"), list(failing));
     write(element("in-flight"), inFlight);
     write(element("pool"), pool.max ? `${pool.in_use} of ${pool.max} in use, ${pool.waited_s.toFixed(1)} s waited for` : "not used yet");
