@@ -14,8 +14,9 @@ from service.devservers import Postgres, Redis
 from service.environment import project
 from service.presence import Presence
 from service.settings import Settings
+from tests.children import Logs
 from tests.conftest import make_settings
-from tests.serving import Served, own_database
+from tests.serving import Served, own_database, variables
 from tests.waiting import until
 
 TOKEN = "a token of the tests, long enough for production"
@@ -111,19 +112,29 @@ def test_the_page_s_own_requests_count_for_nothing(urls: tuple[str, str]) -> Non
     assert sum(second["requests"].values()) - sum(first["requests"].values()) == 1  # of /nothing
 
 
-def test_each_web_process_says_that_it_runs_and_in_which_version(
+def test_each_process_with_a_token_says_that_it_runs_and_in_which_version(
     postgres: Postgres, redis_server: Redis
 ) -> None:
-    url = f"{redis_server.url[:-1]}5"
-    with redis.Redis.from_url(url) as client:
+    urls = own_database(postgres), f"{redis_server.url[:-1]}5"
+    silent = variables(*urls) | {"WORKER_CONCURRENCY": "1", "COMMIT_SHA": "silent"}
+    given = silent | {"OPS_TOKEN": TOKEN, "COMMIT_SHA": "abc123"}
+    worker, scheduler = ["-m", "service", "worker"], ["-m", "service", "scheduler"]
+    with redis.Redis.from_url(urls[1]) as client:
         client.flushdb()
-        with Served(own_database(postgres), url, OPS_TOKEN=TOKEN, COMMIT_SHA="abc123") as web:
-            until(lambda: len(presence.processes(client)) == 2)
-            found = web.request("GET", "/ops/state.json", headers=BEARER).json()
-    processes = found["redis"]["processes"]
-    assert {(each["kind"], each["version"]) for each in processes} == {("web", "abc123")}
-    assert len({each["pid"] for each in processes}) == 2
-    assert [each["version"] for each in found["redis"]["versions"]] == ["abc123"]
+        with (
+            Logs(worker, silent, "worker started"),
+            Logs(worker, given, "worker started"),
+            Logs(scheduler, given, "scheduler started"),
+            Served(*urls, OPS_TOKEN=TOKEN, COMMIT_SHA="abc123") as web,
+        ):
+            until(lambda: len(presence.processes(client)) == 4 and client.scard("rq:workers") == 2)
+            found = web.request("GET", "/ops/state.json", headers=BEARER).json()["redis"]
+    kinds = ["scheduler", "web", "web", "worker"]
+    assert [each["kind"] for each in found["processes"]] == kinds
+    assert {each["version"] for each in found["processes"]} == {"abc123"}
+    assert len({each["pid"] for each in found["processes"]}) == 4
+    assert [each["version"] for each in found["versions"]] == ["abc123"]
+    assert found["children"]["running"] == 2
 
 
 def test_a_version_is_seen_first_and_last(redis_server: Redis) -> None:
