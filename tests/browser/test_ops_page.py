@@ -158,7 +158,8 @@ def test_a_failed_job_is_discarded_by_two_clicks(page: Browser, served: Served) 
         page.click("button", "Really discard gone.jobs.discarded")
         page.wait_for("gone.jobs.discarded is discarded.", "#done")
         assert status(served, id) is None
-        assert page.run("return document.activeElement.id") == "failed-title"
+        focus = "return document.activeElement.id"  # when the row has gone, with the next look
+        page.wait_until(lambda: page.run(focus) == "failed-title", "the focus is nowhere")
 
 
 def test_a_script_in_an_error_is_read_and_not_run(page: Browser, served: Served) -> None:

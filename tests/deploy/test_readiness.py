@@ -22,6 +22,7 @@ from deploy.vps.provision.secrets import Secrets
 from deploy.vps.provision.variables import variables as provisioned
 from deploy.vps.settings import load
 from service.environment import ROOT
+from tests.deploy.prometheus import RULES as RULE_FILES
 from tests.deploy.standin import HEAD, HEALTHY, ONE, THREE
 from tests.deploy.test_check import copied
 
@@ -373,7 +374,7 @@ CASES = [
         "fly",
         "by hand",
         "no rules are here",
-        {f"deploy/monitoring/rules/{name}.yml": None for name in ("alerts", "slo")},
+        {str(path.relative_to(ROOT)): None for path in RULE_FILES},
     ),
     Case(repository.locked_dependencies, "fly", "pass", "packages in requirements.txt"),
     Case(
