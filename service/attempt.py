@@ -79,7 +79,11 @@ def perform(
 def _span(tracer: Tracer | None, claim: Claim) -> Span | None:
     if tracer is None:
         return None
-    about: Attributes = {"code.function.name": claim.function, "job": str(claim.id), "attempt": claim.attempts}
+    about: Attributes = {
+        "code.function.name": claim.function,
+        "job": str(claim.id),
+        "attempt": claim.attempts,
+    }
     if claim.request_id:
         about["request_id"] = claim.request_id
     return tracer.begin_job(f"job {claim.function}", claim.traceparent, about)

@@ -55,6 +55,8 @@ class Sender(SpanProcessor):
         atexit.register(self.close)
 
     def _begin_anew(self) -> None:
+        # In the parent too: what it imports is shared then. It connects when it has what to send.
+        self._exporter = self._make_exporter()
         self._waiting: SimpleQueue[ReadableSpan | None] = SimpleQueue()
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -88,7 +90,6 @@ class Sender(SpanProcessor):
                     self._thread = thread
 
     def _run(self) -> None:
-        exporter = self._make_exporter()
         while (first := self._waiting.get()) is not None:
             if self._waiting.qsize() < BATCH:
                 self._closing.wait(PAUSE)
@@ -99,7 +100,7 @@ class Sender(SpanProcessor):
                         self._waiting.put(None)
                         break
                     batch.append(more)
-            self._send(exporter, batch)
+            self._send(batch)
 
     def _make_exporter(self) -> OTLPSpanExporter:
         """With the headers as they are now: each process makes one of its own."""
@@ -110,10 +111,10 @@ class Sender(SpanProcessor):
             timeout=PATIENCE,
         )
 
-    def _send(self, exporter: OTLPSpanExporter, batch: list[ReadableSpan]) -> None:
+    def _send(self, batch: list[ReadableSpan]) -> None:
         _reasons.first = ""
         try:
-            is_down = exporter.export(batch) is not SpanExportResult.SUCCESS
+            is_down = self._exporter.export(batch) is not SpanExportResult.SUCCESS
         except Exception as error:  # whatever it is, it must not end the thread
             is_down, _reasons.first = True, str(error)
         if is_down:

@@ -52,12 +52,13 @@ class Take(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = self.server.status
         self.server.clients.add(self.client_address)
         self.server.requests.append((self.path, dict(self.headers.items()), body))
         time.sleep(self.server.delay)
-        if self.server.status == 200:
+        if status == 200:
             self.server.spans += read(body)
-        self.send_response(self.server.status)
+        self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

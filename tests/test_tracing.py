@@ -26,7 +26,7 @@ from tests.working import work
 
 __all__ = ["collector"]  # a fixture
 
-TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACE, SPAN = "4b111111111111111111111111111136", "00f0670000000002"
 SECRET = "hunter2-of-the-query"
 PASSWORD = "a-password-of-mine"
 
