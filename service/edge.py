@@ -51,7 +51,10 @@ class Edge:
     """
 
     def __init__(
-        self, app: Callable[..., Iterable[bytes]], settings: Settings, tracer: Tracer | None
+        self,
+        app: Callable[..., Iterable[bytes]],
+        settings: Settings,
+        tracer: Tracer | None = None,
     ) -> None:
         self.app = app
         self.tracer = tracer
