@@ -147,6 +147,14 @@ def test_a_request_tells_what_it_was_and_waited_for(
     assert (unmatched.attributes["request_id"], unmatched.failed) == ("mine", False)
 
 
+def test_a_method_that_is_none_of_https_is_no_name_of_a_span(
+    client: FlaskClient, collector: Collector
+) -> None:
+    client.open("/api/nothing", method="BREW")
+    (request,) = collector.wait_for("HTTP")
+    assert request.attributes["http.request.method"] == "_OTHER"
+
+
 @pytest.mark.parametrize(
     ("path", "status", "kind"),
     [("/api/fail", 500, "LookupError"), ("/api/wrong", 500, "ProgrammingError")],
