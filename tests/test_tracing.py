@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +19,7 @@ from service.devservers import Postgres, Redis
 from service.environment import project
 from service.outbox import QUEUED, Job, enqueue
 from service.queue import job
+from service.rows import driver
 from tests.collector import Collector, collector
 from tests.conftest import make_settings
 from tests.serving import own_database
@@ -71,6 +73,11 @@ def made(url: str, redis: Redis, collector: Collector, **changes: Any) -> Flask:
     @app.get("/api/wrong")
     def wrong() -> None:
         session.execute(text("SELECT nothing FROM nowhere"))
+
+    @app.post("/api/composed")
+    def compose() -> dict[str, str]:
+        query = sql.SQL("SELECT {}").format(sql.Literal(SECRET))
+        return {"found": driver(session.connection()).execute(query).fetchall()[0][0]}
 
     return app
 
@@ -245,6 +252,15 @@ def test_a_trace_holds_nothing_secret_or_personal(
     sent = b"".join(body for _, _, body in collector.requests)
     personal = (SECRET, PASSWORD, "dora@", "Dora-of-mine", "203.0.113.9", "my-agent", "$argon2")
     assert [word for word in personal if word.encode() in sent] == []
+
+
+def test_of_a_statement_that_the_driver_composed_there_is_no_text(
+    client: FlaskClient, collector: Collector
+) -> None:
+    assert client.post("/api/composed").get_json() == {"found": SECRET}
+    collector.wait_for("POST /api/composed")
+    (statement,) = collector.named("statement")
+    assert statement.attributes == {"db.system.name": "postgresql"}
 
 
 def test_the_collector_is_told_who_sends(
