@@ -52,16 +52,19 @@ class Sender(SpanProcessor):
         self._begin_anew()
         forget = weakref.WeakMethod(self._begin_anew)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
-        atexit.register(self.close)
+        close = weakref.WeakMethod(
+            self.close
+        )  # of an app that a SIGHUP has replaced, nothing stays
+        atexit.register(lambda: (method := close()) and method())
 
     def _begin_anew(self) -> None:
-        # In the parent too: what it imports is shared then. It connects when it has what to send.
-        self._exporter = self._make_exporter()
         self._waiting: SimpleQueue[ReadableSpan | None] = SimpleQueue()
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._was_down = False
+        # In the parent too: what it imports is shared then. It connects when it has what to send.
+        self._exporter = self._make_exporter()
 
     def on_end(self, span: ReadableSpan) -> None:
         """Never waits: what there is no room for is lost, and counted."""

@@ -37,7 +37,8 @@ class Span:
         self._failed = False
         # The library's own context too: what else uses it finds the span there.
         self._before = context.attach(trace.set_span_in_context(span))
-        trace_id = trace.format_trace_id(span.get_span_context().trace_id)
+        found = span.get_span_context()  # none that is valid if OTEL_SDK_DISABLED is true
+        trace_id = trace.format_trace_id(found.trace_id) if found.is_valid else None
         self._tokens = tracing.active.set(self), logs.trace_id.set(trace_id)
 
     def end(self) -> None:
@@ -64,10 +65,10 @@ class Span:
             context.detach(token)
             span.end()
 
-    def parent(self) -> str:
+    def parent(self) -> str | None:
         found: dict[str, str] = {}
         _W3C.inject(found)
-        return found["traceparent"]
+        return found.get("traceparent")
 
     def fail(self, error: BaseException) -> None:
         self._failed = True

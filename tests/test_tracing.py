@@ -278,6 +278,18 @@ def test_the_collector_is_told_who_sends(
     assert (span.resource["service.name"], b"a key" in body) == ("shop", False)
 
 
+def test_the_librarys_own_switch_turns_it_off_too(
+    database_url: str, redis_server: Redis, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    app = made(database_url, redis_server, collector)
+    id = UUID(app.test_client().post("/api/stumble/x").get_json()["id"])
+    kept = job_of(app, id).traceparent
+    assert work(app) == 1
+    close(app)
+    assert (kept, collector.requests) == (None, [])
+
+
 def test_what_goes_elsewhere_carries_the_trace_and_nothing_outside_of_one(app: Flask) -> None:
     assert (tracing.headers(), tracing.parent()) == ({}, None)
     with tracing.span("nothing"), pytest.raises(ZeroDivisionError), tracing.span("nor this"):
