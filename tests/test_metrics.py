@@ -1,5 +1,6 @@
 """Metrics: their names and labels, who may read them, and that processes are added up."""
 
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -199,9 +200,8 @@ def test_processes_that_come_and_go_leave_nothing_that_a_scrape_would_read(
                 ask()
             stop.set()
             scraping.result()
-        (killed, _) = master.children()
-        killed.kill()
-        until(lambda: len(now := pids(master)) == 2 and killed.pid not in now)
+        os.kill(killed := min(pids(master)), signal.SIGKILL)
+        until(lambda: len(now := pids(master)) == 2 and killed not in now)
         ask()
         last = read(web.request("GET", "/metrics").body.decode())
         files = {path.name for path in folder.iterdir()}

@@ -278,7 +278,7 @@ def test_the_collector_is_told_who_sends(
     assert (span.resource["service.name"], b"a key" in body) == ("shop", False)
 
 
-def test_the_librarys_own_switch_turns_it_off_too(
+def test_the_switch_of_opentelemetry_turns_it_off_too(
     database_url: str, redis_server: Redis, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
