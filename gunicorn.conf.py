@@ -105,6 +105,10 @@ def post_fork(_: Arbiter, worker: server.Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     reloading.keep_secrets(worker.wsgi)
+    if settings.ops_token:
+        from service import presence  # for who has an operator's page
+
+        presence.keep("web", settings)
 
 
 def child_exit(_: Arbiter, worker: server.Worker) -> None:

@@ -20,6 +20,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "docs/checklist.md",
         "docs/operations.md",
         "docs/alerts.md",
+        "docs/ops.md",
         "docs/pipeline.md",
         "docs/secrets.md",
     ),

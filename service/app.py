@@ -91,6 +91,10 @@ def _compose(app: Flask, settings: Settings, process: str) -> None:
     openapi.init_app(app)
     home.init_app(app, settings, users.demo.EMAIL, users.demo.PASSWORD)
     app.register_blueprint(smoke.bp)
+    if settings.ops_token:
+        from service import ops  # so only those who have an operator's page pay for it
+
+        ops.init_app(app, settings)
     for feature in FEATURES:
         app.register_blueprint(feature.bp)
     if settings.frontend_url:

@@ -85,7 +85,7 @@ class Edge:
                 ("Content-Security-Policy", environ.get("service.csp", CONTENT_SECURITY_POLICY))
             )
             headers.append(FRAMES)
-            if self.https_only and (self._told(environ) or environ["wsgi.url_scheme"]) == "https":
+            if self.https_only and is_https(environ, self.hops):
                 headers.append(HSTS)
             return start_response(status, headers, *rest)
 
@@ -95,26 +95,32 @@ class Edge:
         span = self.tracer.begin_request(environ) if self.tracer else None
         metrics.IN_FLIGHT.inc()
         try:
-            if self.https_only and self._told(environ) == "http":
+            if self.https_only and told_scheme(environ, self.hops) == "http":
                 return _to_https(environ, respond)
             return self.app(environ, respond)
         finally:
             metrics.IN_FLIGHT.dec()
             method = _record(environ, sent, route, time.perf_counter() - start)
             if span:
-                scheme = self._told(environ) or environ["wsgi.url_scheme"]
+                scheme = "https" if is_https(environ, self.hops) else "http"
                 known = route if route != _UNMATCHED else None
                 span.answered(environ, method, known, int(sent[:3]), scheme)
                 span.end()
             logs.request_id.reset(token)
 
-    def _told(self, environ: Environ) -> str:
-        """What the client speaks, `https` or `http`, as the outermost proxy that is trusted has it;
-        nothing if none says. Most write the header anew, so there may be fewer words than proxies.
-        """
-        said = environ.get("HTTP_X_FORWARDED_PROTO", "") if self.hops else ""
-        words = [word.strip() for word in said.split(",") if word.strip()]
-        return words[-min(self.hops, len(words))] if words else ""
+
+def told_scheme(environ: Environ, hops: int) -> str:
+    """What the client speaks, `https` or `http`, as the outermost proxy that is trusted has it;
+    nothing if none says. Most write the header anew, so there may be fewer words than proxies.
+    """
+    said = environ.get("HTTP_X_FORWARDED_PROTO", "") if hops else ""
+    words = [word.strip() for word in said.split(",") if word.strip()]
+    return words[-min(hops, len(words))] if words else ""
+
+
+def is_https(environ: Environ, hops: int) -> bool:
+    """Whether the client speaks https, as far as one can tell."""
+    return (told_scheme(environ, hops) or environ["wsgi.url_scheme"]) == "https"
 
 
 def _to_https(environ: Environ, respond: Callable[..., Any]) -> Iterable[bytes]:

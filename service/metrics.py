@@ -130,14 +130,19 @@ def observe(method: str, route: str, status: str, seconds: float) -> None:
     found[1].observe(seconds)
 
 
-def expose() -> bytes:
-    """All metrics as text: of this process, or of all that share PROMETHEUS_MULTIPROC_DIR."""
-    registry = CollectorRegistry()
+def registry() -> CollectorRegistry:
+    """The metrics of this process, or of all that share PROMETHEUS_MULTIPROC_DIR."""
+    found = CollectorRegistry()
     try:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(found)  # type: ignore[no-untyped-call]
     except ValueError:  # no such folder: this process is the only one
-        registry = REGISTRY
-    return generate_latest(registry)
+        return REGISTRY
+    return found
+
+
+def expose() -> bytes:
+    """All of them as text."""
+    return generate_latest(registry())
 
 
 def started(process: str) -> None:

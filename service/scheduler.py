@@ -15,7 +15,7 @@ from flask import Flask
 from redis import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from service import exporter, metrics, pulse, queue, recurring, relay, reports
+from service import exporter, metrics, presence, pulse, queue, recurring, relay, reports
 from service.alarm import Alarm
 from service.app import create_app
 from service.db import Database
@@ -110,6 +110,7 @@ def run(settings: Settings) -> int:
     gc.freeze()
     gc.enable()
     exporter.serve_in_background(settings)
+    presence.keep("scheduler", settings)
     if rotation := settings.rotation:
         rotation.keep()
         signal.signal(signal.SIGHUP, rotation.ring)

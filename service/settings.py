@@ -198,6 +198,9 @@ class Settings(Environment):
     smoke_token: StrongSecret | None = Field(
         None, description="Bearer token of /smoke, for the check after a deploy; 404 without one."
     )
+    ops_token: StrongSecret | None = Field(
+        None, description="Signs operators in to /ops, which is 404 without one."
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Where worker and scheduler serve /metrics, if at all."
     )

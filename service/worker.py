@@ -21,7 +21,7 @@ from redis import RedisError
 from rq import worker_registration
 from sqlalchemy.exc import DBAPIError
 
-from service import backlog, claims, metrics, pulse, server
+from service import backlog, claims, metrics, presence, pulse, server
 from service.alarm import Alarm
 from service.app import create_app
 from service.board import Board
@@ -68,6 +68,7 @@ class Crew:
         self._gone: list[Consumer] = []  # and Redis is to forget these
         self._alarm = Alarm()
         self._exporter = Exporter(settings)
+        self._presence = presence.of_this_process("worker", settings)
         self._told_at = 0.0
         self._waited: float | None = None  # seconds, by the oldest job; None: or nobody knows
         self._may_work = True  # as far as Redis says
@@ -199,6 +200,8 @@ class Crew:
                     gone.leave(pipeline)
                 for child in self._alive():
                     child.consumer.announce(pipeline, child.pid, bool(child.slot.deadline))
+                if self._settings.ops_token:
+                    presence.announce(pipeline, self._presence)
                 pipeline.exists(SUSPENDED)
                 self._may_work = not pipeline.execute()[-1]
                 self._gone.clear()

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from deploy.vps.servers import Fleet, Server
+from deploy.vps.servers import Fleet, Monitoring, Server
 from tests.ports import free_port
 
 
@@ -11,7 +11,8 @@ def kinds_of_servers() -> dict[str, tuple[Fleet, Server]]:
     one = Server(name="one", address="127.0.0.2", private="127.0.0.2", roles=("web", "balancer"))
     two = Server(name="two", address="127.0.0.3", private="127.0.0.3", roles=("web",))
     given = {"domain": "api.example.com", "keys": ("-",)}
-    alone = Fleet(tls="letsencrypt", servers=(one,), **given)
+    asked = Monitoring(prometheus=("10.0.0.9", "fd00::9"))
+    alone = Fleet(tls="letsencrypt", servers=(one,), monitoring=asked, **given)
     plain = Fleet(tls="none", servers=(one,), **given)
     both = Fleet(tls="self-signed", servers=(one, two), **given)
     return {

@@ -106,8 +106,10 @@ def test_an_inline_script_or_style_would_be_seen(text: str, refused: str) -> Non
 
 
 def outside(text: str) -> list[str]:
-    """The addresses of other hosts in a text; a namespace is a name, which nobody asks."""
-    return re.findall(r"""\w+://[^\s"']+|["'(=]//[^\s"']+""", text.replace(NAMESPACE, ""))
+    """The addresses of other hosts in a text; a namespace is a name, which nobody asks, and a
+    library's first line says where it is from."""
+    rest = re.sub(r"\A/\*!.*\*/\n", "", text.replace(NAMESPACE, ""))
+    return re.findall(r"""\w+://[^\s"']+|["'(=]//[^\s"']+""", rest)
 
 
 NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.shell import finish_uninterrupted, say
 from deploy.vps import operate
+from deploy.vps.scrape import scrape_configs
 from deploy.vps.servers import FILE
 from deploy.vps.settings import load
 from deploy.vps.ssh import connected
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     found = verb("status", "each server: what serves, since when, its health, what it lacks")
     found.add_argument("--json", action="store_true", help="for machines")
+    verb("prometheus", "print what a Prometheus is to ask the servers")
     found = verb("logs", "what web, worker and scheduler say")
     found.add_argument("unit", nargs="*", help="web, worker, scheduler, migrate, nginx; all")
     found.add_argument("-f", "--follow", action="store_true", help="and what they will say")
@@ -118,6 +120,9 @@ def _run(given: argparse.Namespace) -> int:
             update=given.update,
             sure=given.yes,
         )
+    if given.verb == "prometheus":
+        print(scrape_configs(fleet), end="")
+        return 0
     finish_uninterrupted()
     with connected(given.ssh_config, fleet.servers) as ssh:
         operator = operate.Operator(ROOT, fleet, ssh, f"{getpass.getuser()}@{socket.gethostname()}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.shell import Failed
+from deploy.vps.scrape import PORTS
 from deploy.vps.settings import Fleet, Server
 
 NGINX = Path(__file__).resolve().parent.parent / "nginx"
@@ -90,6 +91,8 @@ def site(fleet: Fleet, server: Server, nginx: Nginx, balancer: Iterable[str] = (
         parts += front(fleet, nginx, "include out.conf;", again)
     if "inner" in found:
         parts += inner(nginx, balancer)
+    if fleet.monitoring.prometheus and server.has("web"):
+        parts.append(measured(nginx, fleet.monitoring.prometheus))
     return "\n".join(parts)
 
 
@@ -188,6 +191,24 @@ def inner(nginx: Nginx, balancer: Iterable[str]) -> Iterator[str]:
         "include maintenance.conf;",
         "include unreachable.conf;",
         "include service.conf;",
+    )
+
+
+def measured(nginx: Nginx, prometheus: Iterable[str]) -> str:
+    """/metrics of the colour that serves, for Prometheus only."""
+    return block(
+        *listen(nginx, PORTS["web"], default=True),
+        "access_log off;",
+        "include colour.conf;",
+        "location / { return 404; }",
+        "location = /metrics {",
+        *(f"    allow {address};" for address in sorted(prometheus)),
+        "    deny all;  # the firewall refuses them too",
+        "    proxy_pass http://$upstream;",
+        "    proxy_http_version 1.1;",
+        '    proxy_set_header Connection "";',
+        *(f'    proxy_set_header X-Forwarded-{name} "";' for name in ("For", "Host", "Proto")),
+        "}",
     )
 
 

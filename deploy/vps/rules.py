@@ -88,6 +88,12 @@ def _spelt_wrong(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:
         yield ("repository",), "is to begin with https://, ssh:// or user@host:"
     if not _AT.fullmatch(fleet.backups.at):
         yield ("backups", "at"), f"is {fleet.backups.at!r}: HH:MM, in UTC, is allowed"
+    for number, each in enumerate(fleet.monitoring.prometheus):
+        if not _is_address(each):
+            yield (
+                ("monitoring", "prometheus", number),
+                f"is {each!r}: an address is needed, as the firewall asks no name",
+            )
     if fleet.backups.copy_to and not _COPY.fullmatch(fleet.backups.copy_to):
         yield ("backups", "copy_to"), "is to be user@host:/folder"
 

@@ -30,6 +30,12 @@ class Backups(Strict):
     copy_to: Text | None = None
 
 
+class Monitoring(Strict):
+    """Who asks the servers for metrics; nobody does by default, and nothing listens."""
+
+    prometheus: tuple[Text, ...] = Field(default=(), strict=False)  # its addresses
+
+
 class Server(Strict):
     """A server, and what it is for."""
 
@@ -56,6 +62,7 @@ class Fleet(Strict):
     repository: Text | None = None
     keep: int = Field(default=5, ge=2, le=100)
     backups: Backups = Backups()
+    monitoring: Monitoring = Monitoring()
     servers: tuple[Server, ...] = Field(min_length=1, strict=False)
 
     def with_role(self, role: Role) -> tuple[Server, ...]:

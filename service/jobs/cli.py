@@ -3,15 +3,15 @@
 import argparse
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import ColumnElement, Delete, Update, case, delete, func, select, update
+from sqlalchemy import ColumnElement, func, select
 
-from service import queue
+from service import failures, queue
 from service.db import session
-from service.outbox import FAILED, QUEUED, RETRYING, SUCCEEDED, Job
+from service.failures import Change
+from service.outbox import FAILED, SUCCEEDED, Job
 
 COLUMNS = ("id", "status", "function", "attempts", "created_at", "error")
 
@@ -23,7 +23,7 @@ def run(app: Flask, arguments: argparse.Namespace) -> int:
             return _list(arguments.status, arguments.function, arguments.limit)
         if arguments.verb == "show":
             return max(map(_show, arguments.id))
-        change = _retry() if arguments.verb == "retry" else _DISCARD
+        change = failures.retry() if arguments.verb == "retry" else failures.DISCARD
         if arguments.function:
             return _change_all(change, arguments.function)
         return max([_change(change, id) for id in arguments.id])
@@ -55,40 +55,6 @@ def _show(id: UUID) -> int:
     return 0
 
 
-class Change(NamedTuple):
-    """What becomes of jobs, one by one or all that failed of a function."""
-
-    statement: Update | Delete
-    fits: ColumnElement[bool]
-    done: str
-    unfit: str
-
-
-def _retry() -> Change:
-    more = {function.name: function.attempts for function in queue.functions()}
-    return Change(
-        update(Job).values(
-            status=RETRYING,
-            # Attempts only grow: the number tells a claim from all that were before it.
-            max_attempts=Job.attempts + case(more, value=Job.function, else_=1),
-            due_at=func.now(),  # the relay hands it over within a second or two
-            finished_at=None,
-            refused_at=None,
-        ),
-        Job.status == FAILED,
-        "will be tried again",
-        "there is no job with this id that has failed",
-    )
-
-
-_DISCARD = Change(
-    delete(Job),
-    Job.status.in_((FAILED, QUEUED, RETRYING)),
-    "discarded",
-    "there is no job with this id that failed or waits",
-)
-
-
 def _change(change: Change, id: UUID) -> int:
     if not _changed(change, Job.id == id):
         return _failed(id, change.unfit)
@@ -106,8 +72,7 @@ def _change_all(change: Change, function: str) -> int:
 
 def _changed(change: Change, *which: ColumnElement[bool]) -> int:
     """How many it was done to; committed."""
-    statement = change.statement.where(change.fits, *which).returning(Job.id)
-    count = len(session.execute(statement).all())
+    count = len(failures.apply(change, *which))
     session.commit()
     return count
 

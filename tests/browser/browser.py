@@ -137,7 +137,7 @@ class Browser:
         path.write_bytes(base64.b64decode(picture["data"]))
         return path
 
-    def command(self, name: str, **parameters: object) -> Any:
+    def command(self, name: str, /, **parameters: object) -> Any:
         """A command of the Chrome DevTools Protocol, for what WebDriver has no word for."""
         return self._call("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
 

@@ -14,6 +14,8 @@ from tests.children import Logs
 from tests.conftest import make_settings
 from tests.serving import Served, own_database, variables
 
+OPS_TOKEN = "a token of the tests, long enough for production"
+
 
 @pytest.fixture(scope="package")
 def own_redis(folder: Path) -> Iterator[Redis]:
@@ -28,7 +30,8 @@ def served(postgres: Postgres, own_redis: Redis) -> Iterator[Served]:
     app = create_app(settings, "seed")
     demo.seed(app, settings)
     app.extensions["database"].engine.dispose()
-    given = variables(database_url, own_redis.url) | {"WORKER_CONCURRENCY": "1"}
+    own = {"WORKER_CONCURRENCY": "1", "OPS_TOKEN": OPS_TOKEN}
+    given = variables(database_url, own_redis.url) | own
     with (
         Logs(["-m", "service", "worker"], given, "worker started"),
         Logs(["-m", "service", "scheduler"], given, "scheduler leads"),
@@ -38,6 +41,7 @@ def served(postgres: Postgres, own_redis: Redis) -> Iterator[Served]:
             APP_ENV="development",
             WEB_CONCURRENCY="1",
             RATE_LIMIT_LOGIN="2 per hour",
+            OPS_TOKEN=OPS_TOKEN,
         ) as server,
     ):
         yield server

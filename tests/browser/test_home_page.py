@@ -9,19 +9,8 @@ import pytest
 from service.devservers import Redis
 from service.users.demo import EMAIL, PASSWORD
 from tests.browser.browser import PHONE, Browser
+from tests.browser.colours import COLOURS, contrast, luminance
 from tests.serving import Served
-
-# The colours of each text that is shown, and of what lies behind it.
-COLOURS = """
-  const behind = (node) => {
-    const colour = getComputedStyle(node).backgroundColor;
-    return colour === "rgba(0, 0, 0, 0)" ? behind(node.parentElement) : colour;
-  };
-  return [...document.querySelectorAll("body *")]
-    .filter((node) => node.checkVisibility())
-    .filter((node) => [...node.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
-    .map((node) => [node.outerHTML, getComputedStyle(node).color, behind(node)]);
-"""
 
 # What the page says to a screen reader from now on.
 LISTEN = """
@@ -183,18 +172,6 @@ def test_every_text_can_be_read_in_light_and_dark(page: Browser) -> None:
         assert [luminance(c) > 0.5 for text, c, _ in shown if "<h1" in text] == [title_is_light]
         assert [text for text, colour, behind in shown if contrast(colour, behind) < 4.5] == []
         assert len(shown) > 30
-
-
-def luminance(colour: str) -> float:
-    """https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
-    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)]
-    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    darker, lighter = sorted((luminance(one), luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
 
 
 def test_nothing_moves_for_who_does_not_want_it(page: Browser) -> None:

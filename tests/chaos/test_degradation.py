@@ -293,7 +293,11 @@ def test_each_cell_is_true(house: House, what: str, how: str) -> None:
     thing = house.things[what]
     getattr(thing, how)()
     try:
-        assert house.look() == documented()[what, how]
+        # A machine that is busy for 250 ms opens the breaker of the limits too, for a moment: so
+        # what differs is looked at once more.
+        if (found := house.look()) != documented()[what, how]:
+            found = house.look()
+        assert found == documented()[what, how]
     finally:
         thing.back()
     until(lambda: house.look() == WELL, seconds=BACK)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,11 +13,12 @@ from service.environment import ROOT
 MONITORING = ROOT / "deploy" / "monitoring"
 DASHBOARDS = sorted((MONITORING / "grafana" / "dashboards").glob("*.json"))
 RULES = sorted((MONITORING / "rules").glob("*.yml"))
+SERVERS = MONITORING / "rules" / "servers.yml"  # what servers of one's own say
 WORDS = {"and", "or", "unless", "bool"}
 
 
-def rules() -> Iterator[dict[str, Any]]:
-    for path in RULES:
+def rules(paths: Iterable[Path] = RULES) -> Iterator[dict[str, Any]]:
+    for path in paths:
         for group in yaml.safe_load(path.read_text())["groups"]:
             yield from group["rules"]
 

@@ -130,6 +130,11 @@ WRONG = {
     "keep": ("[servers.one]", "keep = 1\n[servers.one]", ":5: keep: is 1, where at least 2"),
     "repository": ("[servers.one]", "repository='x'\n[servers.one]", ":5: repository: is to begin"),
     "at": ("[servers.one]", "[backups]\nat='3'\n[servers.one]", ":6: backups.at: is '3': HH:MM"),
+    "prometheus": (
+        "[servers.one]",
+        "[monitoring]\nprometheus = ['10.0.0.9', 'watcher']\n[servers.one]",
+        ":6: monitoring.prometheus[1]: is 'watcher': an address is needed",
+    ),
     "to": ("[servers.one]", "[backups]\ncopy_to='x'\n[servers.one]", ":6: backups.copy_to: is to"),
     "same": ("[servers.one]", TWO.format("'198.51.100.7'", "['worker']") + "[servers.one]", "too"),
     "same private": (

@@ -67,7 +67,11 @@ def test_the_control_without_what_all_share(tmp_path: Path) -> None:
 @analyze
 @pytest.mark.parametrize(
     "name",
-    [*SERVICES, "slipway-web@blue.socket", "slipway-web@green.socket", "slipway-backup.timer"],
+    [
+        *SERVICES,
+        *("slipway-web@blue.socket", "slipway-web@green.socket"),
+        *("slipway-backup.timer", "slipway-measure.timer"),
+    ],
 )
 def test_systemd_finds_nothing_wrong(name: str) -> None:
     ended = run(["--man=no", "verify", name])

@@ -79,6 +79,7 @@ def _add_releases(add: Add) -> None:
 
 def _add_looks(add: Add) -> None:
     add("status", "what serves, and how it is", machine=True)
+    add("measure", "write down for Prometheus what its node exporter does not know")
     logs = add("logs", "what the service said")
     logs.add_argument("unit", nargs="*", metavar="UNIT", help=", ".join(processes.LOGS))
     logs.add_argument("-f", "--follow", action="store_true", help="and what it says next")

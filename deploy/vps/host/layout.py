@@ -70,6 +70,11 @@ class Layout:
         return self.root / "edge"
 
     @property
+    def metrics(self) -> Path:
+        """Of node exporter's textfile collector; only where somebody asks (`[monitoring]`)."""
+        return self.root / "metrics"
+
+    @property
     def history(self) -> Path:
         return self.root / "history"
 

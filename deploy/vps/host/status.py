@@ -37,7 +37,7 @@ def status(host: Host) -> dict[str, Any]:
     found, serves = host.layout, edge.serving(host)
     colour = edge.colour(found) if host.server.has("web") else None
     health = _health(host, colour) if colour and serves else {}
-    days, self_signed = _certificate(host)
+    ends, self_signed = certificate_ends(host)
     closed = edge.closed_by(found)
     kept = backups.every(found) if host.server.has("database") else []
     return {
@@ -52,7 +52,7 @@ def status(host: Host) -> dict[str, Any]:
         "units": _units(host),
         "queue": _queue(host) if host.server.has("worker") and serves else None,
         "disk": _disk(host),
-        "certificate_days": days,
+        "certificate_days": None if ends is None else int((ends - time.time()) // 86400),
         "certificate_wanted": _shows_certificate(host),
         "certificate_provisional": bool(self_signed) and host.server.tls == "letsencrypt",
         "maintenance": closed is not None,
@@ -129,17 +129,16 @@ def _queue(host: Host) -> int | None:
     return None
 
 
-def _certificate(host: Host) -> tuple[int | None, bool | None]:
-    """The days until it ends, and whether it is self-signed, as nginx shows it: its file is
-    root's. None if nginx shows none."""
+def certificate_ends(host: Host) -> tuple[float | None, bool | None]:
+    """When it ends (seconds since the epoch), and whether it is self-signed, as nginx shows it: its
+    file is root's. None if nginx shows none."""
     if not _shows_certificate(host):
         return None, None
     with suppress(OSError, ValueError, Failed):
         shown = certificate(host.server.domain)
         said = host.runner.run(_ENDS_AND_SIGNS, given=shown.encode()).splitlines()
         about = dict(line.partition("=")[::2] for line in said)
-        ends = ssl.cert_time_to_seconds(about["notAfter"])
-        return int((ends - time.time()) // 86400), about["issuer"] == about["subject"]
+        return ssl.cert_time_to_seconds(about["notAfter"]), about["issuer"] == about["subject"]
     return None, None
 
 

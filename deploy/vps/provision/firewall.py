@@ -12,6 +12,7 @@ from deploy.vps.provision.operations import Act, Acts, step, units
 from deploy.vps.provision.preflight import About
 from deploy.vps.provision.revert import Risky, guarded
 from deploy.vps.provision.system import MADE
+from deploy.vps.scrape import ports
 from deploy.vps.servers import Fleet, Server
 
 PATH = "/etc/nftables.conf"
@@ -78,6 +79,8 @@ def _allowed(fleet: Fleet, server: Server, ssh: Iterable[int]) -> Iterator[str]:
         yield from _from(clients(fleet, server), 5432)
     if server.has("redis"):
         yield from _from(clients(fleet, server), 6379)
+    for port in ports(fleet, server).values():
+        yield from _from_addresses(fleet.monitoring.prometheus, port)
 
 
 def clients(fleet: Fleet, server: Server) -> list[Server]:
@@ -88,7 +91,11 @@ def clients(fleet: Fleet, server: Server) -> list[Server]:
 
 
 def _from(servers: Iterable[Server], port: int) -> Iterator[str]:
-    addresses = [ip_address(each.private) for each in servers]
+    yield from _from_addresses((each.private for each in servers), port)
+
+
+def _from_addresses(given: Iterable[str], port: int) -> Iterator[str]:
+    addresses = [ip_address(each) for each in given]
     for version, word in ((4, "ip"), (6, "ip6")):
         if found := sorted(each for each in addresses if each.version == version):
             listed = ", ".join(map(str, found))

@@ -50,6 +50,8 @@ def wanted(fleet: Fleet, server: Server, about: About) -> list[str]:
         found.add("systemd-timesyncd")
     if fleet.tls == "letsencrypt" and fleet.front == server:
         found.add("certbot")
+    if fleet.monitoring.prometheus:
+        found.add("prometheus-node-exporter")
     return sorted(found)
 
 

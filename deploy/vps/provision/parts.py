@@ -5,6 +5,7 @@ from deploy.vps.provision import (
     firewall,
     hardening,
     keys,
+    monitoring,
     packages,
     postgres,
     program,
@@ -42,6 +43,7 @@ def apply(fleet: Fleet, server: Server, secrets: Secrets, *, update: bool) -> No
     services.apply(fleet, server)
     tls.apply(fleet, server)
     web.apply(fleet, server)
+    monitoring.apply(fleet, server)
 
 
 def last(fleet: Fleet, server: Server, *, whole: bool) -> None:

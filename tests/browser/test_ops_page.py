@@ -1,0 +1,264 @@
+"""The page /ops, as an operator sees it in Chromium, and what its buttons do."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from service import admission
+from service.devservers import Redis
+from tests.browser.browser import PHONE, Browser
+from tests.browser.colours import COLOURS, contrast, luminance
+from tests.browser.conftest import OPS_TOKEN
+from tests.serving import Served
+
+LABEL = "The service’s OPS_TOKEN"
+SCRIPT = "ValueError: <img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>"
+FAIL = """
+    INSERT INTO jobs (id, function, arguments, queue, status, attempts, max_attempts, due_at,
+        finished_at, error)
+    VALUES (%s, %s, '[[], {}]', 'default', 'failed', 3, 3, now(), now(), %s)
+"""
+# How many pixels of a chart have the colour of this variable, about.
+PIXELS = """
+  const [id, variable] = arguments;
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.color = `var(${variable})`;
+  const wanted = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+  probe.remove();
+  const canvas = document.querySelector(`#${id} canvas`);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    found += data[i + 3] > 128 && wanted.every((part, j) => Math.abs(part - data[i + j]) < 24);
+  }
+  return found;
+"""
+# What ends to the right of the screen, unless it is to be scrolled.
+OUTSIDE = """
+  return [...document.querySelectorAll("main *")]
+    .filter((node) => node.checkVisibility() && !node.closest(".scrolls"))
+    .filter((node) => node.getBoundingClientRect().right > innerWidth)
+    .map((node) => node.outerHTML);
+"""
+LISTEN = """
+  window.said = [];
+  const note = ([{ target }]) => said.push(target.textContent);
+  for (const node of document.querySelectorAll("[role=status]")) {
+    new MutationObserver(note).observe(node, { childList: true });
+  }
+  return said.length;
+"""
+
+
+@pytest.fixture
+def form(browser: Browser, served: Served) -> Browser:
+    """The page, to one who is not signed in."""
+    browser.open("about:blank")
+    browser.command("Network.clearBrowserCookies")
+    browser.open(f"{served.url}/ops")
+    return browser
+
+
+@pytest.fixture
+def page(form: Browser, served: Served) -> Browser:
+    """The page, to one who is signed in, after its first answer."""
+    url, value = f"{served.url}/ops", admission.issue(SecretStr(OPS_TOKEN))
+    form.command("Network.setCookie", name=admission.COOKIE, value=value, url=url, path="/ops")
+    form.open(url)
+    form.wait_for("Every part is up.", "#summary")
+    return form
+
+
+@contextmanager
+def failed(served: Served, function: str, error: str = "ValueError: no") -> Iterator[UUID]:
+    """A job that has failed for good."""
+    id = uuid4()
+    with psycopg.connect(served.environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(FAIL, (id, function, error))
+        yield id
+        connection.execute("DELETE FROM jobs WHERE id = %s", (id,))
+
+
+def status(served: Served, id: UUID) -> Any:
+    with psycopg.connect(served.environment["DATABASE_URL"]) as connection:
+        return connection.execute("SELECT status FROM jobs WHERE id = %s", (id,)).fetchone()
+
+
+def test_one_signs_in_by_typing_and_out_by_a_click(form: Browser, served: Served) -> None:
+    form.type(LABEL, OPS_TOKEN)
+    form.click("button", "Sign in")
+    form.wait_for("Every part is up.", "#summary")
+    (cookie,) = form.command("Network.getCookies", urls=[f"{served.url}/ops"])["cookies"]
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/ops")
+    form.click("button", "Sign out")
+    form.wait_for(LABEL)
+    assert form.command("Network.getCookies", urls=[f"{served.url}/ops"])["cookies"] == []
+
+
+def test_a_wrong_token_is_told_so_and_then_that_there_were_too_many(form: Browser) -> None:
+    for said in ("That is not the OPS_TOKEN", "That is not the OPS_TOKEN", "Too many attempts."):
+        form.type(LABEL, "a wrong one")
+        form.click("button", "Sign in")
+        form.wait_for(said, "#said")
+
+
+def test_each_part_is_shown_and_what_runs_in_which_version(page: Browser) -> None:
+    for id in ("database", "migrations", "redis", "worker", "scheduler"):
+        assert re.search(rf"{id}\s+up\s+\d+\.\d ms", page.text("#parts"))
+    page.wait_until(lambda: "web" in page.text("#processes"), "web is not listed")
+    for kind in ("scheduler", "web", "worker"):
+        assert re.search(rf"{kind}\s+unknown\s+\d+ \w+", page.text("#processes"))
+    assert "unknown" in page.text("#versions")
+    assert re.search(r"\d+ of \d+, \d+ active", page.text("#connections"))
+
+
+def test_charts_are_drawn_of_what_is_asked(page: Browser, served: Served) -> None:
+    def asked_and_shown() -> bool:
+        for _ in range(20):
+            served.request("GET", "/openapi.json")
+        return all(page.run(PIXELS, *each) > 20 for each in lines)
+
+    lines = [("rate", "--line-0"), ("latency", "--line-2"), ("errors", "--line-3")]
+    lines += [("depth", "--line-0")]
+    page.wait_until(asked_and_shown, "a chart has no line")
+    assert re.search(r"requests \d+(\.\d)?/s", page.text("#traffic-title ~ .charts"))
+    for id, word in {"rate": "requests", "latency": "p99", "errors": "5xx"}.items():
+        label = page.run("return document.getElementById(arguments[0]).ariaLabel", id)
+        assert re.match(rf"Chart, now: .*{word} [\d.]+", label)
+    page.run("document.querySelector('details').open = true")
+    assert re.search(r"\d\d:\d\d:\d\d\s+[\d.]+/s\s+[\d.]+ ms", page.text("#minutes"))
+
+
+def test_a_chart_without_a_line_would_be_seen(page: Browser) -> None:
+    page.run("draw = () => {}; plots.rate.setData([[], []])")
+    page.wait_until(lambda: page.run(PIXELS, "rate", "--line-0") == 0, "there are such pixels")
+
+
+def test_a_failed_job_is_tried_again_by_a_click(page: Browser, served: Served) -> None:
+    with failed(served, "gone.jobs.retried") as id:
+        page.wait_for(str(id), "#shown")
+        page.click("button", "Retry gone.jobs.retried")
+        page.wait_for("gone.jobs.retried will be tried again.", "#done")
+        page.wait_until(lambda: str(id) not in page.text("#shown"), "it is still shown as failed")
+        assert status(served, id) in (("retrying",), ("queued",), ("running",))
+
+
+def test_a_failed_job_is_discarded_by_two_clicks(page: Browser, served: Served) -> None:
+    with failed(served, "gone.jobs.discarded") as id:
+        page.wait_for(str(id), "#shown")
+        page.click("button", "Discard gone.jobs.discarded")
+        assert status(served, id) == ("failed",)
+        page.click("button", "Really discard gone.jobs.discarded")
+        page.wait_for("gone.jobs.discarded is discarded.", "#done")
+        assert status(served, id) is None
+        assert page.run("return document.activeElement.id") == "failed-title"
+
+
+def test_a_script_in_an_error_is_read_and_not_run(page: Browser, served: Served) -> None:
+    with failed(served, "<b>bold</b>", SCRIPT) as id:
+        page.wait_for(SCRIPT, "#shown .error")
+        page.wait_for("<b>bold</b>", "#shown .function")
+        assert page.run("return document.querySelectorAll('#shown img, #shown b').length") == 0
+        assert page.run("return window.hacked ?? null") is None
+        assert page.complaints() == []
+        assert page.hosts() == {f"127.0.0.1:{served.port}"}
+        # The control: as HTML it would have run, were it not for the policy of the page.
+        page.run("document.querySelector('#shown .error').innerHTML = arguments[0]", SCRIPT)
+        page.wait_until(lambda: "inline" in "".join(page.complaints()), "nothing was refused")
+        assert page.run("return window.hacked ?? null") is None
+        assert status(served, id) == ("failed",)
+
+
+def test_what_is_down_is_said_and_the_page_goes_on(
+    page: Browser, served: Served, own_redis: Redis
+) -> None:
+    try:
+        own_redis.stop()
+        page.wait_for("redis down", "#summary")
+        page.wait_for("Not to be had: ", "#redis-trouble")
+        assert not page.run("return document.querySelector('#processes').checkVisibility()")
+        assert page.text("#queues").startswith("high")
+        before = page.text("#freshness")
+        page.wait_until(lambda: page.text("#freshness") != before, "nothing is asked any more")
+        served.kill()
+        page.wait_for("web is not answering since ", "#summary")
+    finally:
+        own_redis.restart()
+        served.kill()
+        served.start()
+    page.wait_for("Every part is up.", "#summary")
+    page.wait_for("web", "#processes")
+    assert page.text("#redis-trouble") == ""
+
+
+def test_a_session_that_has_ended_shows_the_form(page: Browser) -> None:
+    page.command("Network.clearBrowserCookies")
+    page.wait_for(LABEL)
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(page: Browser, served: Served) -> None:
+    with failed(served, "a_feature.jobs.with_a_very_long_name_of_its_own", "x" * 300) as id:
+        page.wait_for(str(id), "#shown")
+        for width, height in (PHONE, (320, 568)):
+            page.look((width, height))
+            assert page.run("return innerWidth") == width
+            assert page.run("return document.documentElement.scrollWidth") <= width
+            page.wait_until(lambda: page.run(OUTSIDE) == [], "something sticks out")
+
+
+def test_every_text_can_be_read_in_light_and_dark(page: Browser, served: Served) -> None:
+    with failed(served, "gone.jobs.read") as id:
+        page.wait_for(str(id), "#shown")
+        for scheme, title_is_light in (("light", False), ("dark", True)):
+            page.look(scheme=scheme)
+            shown = page.run(COLOURS)
+            titles = [luminance(colour) > 0.5 for text, colour, _ in shown if "<h1" in text]
+            assert titles == [title_is_light]
+            assert [text for text, colour, behind in shown if contrast(colour, behind) < 4.5] == []
+            assert len(shown) > 40
+
+
+def test_it_has_landmarks_headings_and_names_for_a_screen_reader(
+    page: Browser, served: Served
+) -> None:
+    def each(script: str) -> Any:
+        return page.run(f"return [...document.querySelectorAll(arguments[0])].map({script})", what)
+
+    with failed(served, "gone.jobs.heard") as id:
+        page.wait_for(str(id), "#shown")
+        what = "main, header"
+        assert each("(node) => node.localName") == ["header", "main"]
+        what = "h1, h2, h3"
+        levels = [int(name[1]) for name in each("(node) => node.localName")]
+        assert levels[0] == 1
+        assert all(after - before <= 1 for before, after in pairwise(levels))
+        what = "section, table"
+        for name in each("(n) => document.getElementById(n.getAttribute('aria-labelledby'))?.text"):
+            assert name is None or name
+        what = "th"
+        assert set(each("(node) => node.scope")) == {"row", "col"}
+        what = "section:not([aria-labelledby]), .chart:not([aria-label])"
+        assert each("(node) => node.outerHTML") == []
+        page.named("table", "Failed for good")
+        page.named("button", "Retry gone.jobs.heard")
+
+
+def test_a_screen_reader_is_told_of_changes_only(page: Browser) -> None:
+    assert page.run(LISTEN) == 0
+    page.run("return poll()")
+    assert page.run("return said") == []
+    page.run("showSilence()")
+    assert page.run("return said") == [page.text("#summary")]
+
+
+def test_a_keyboard_reaches_it_and_shows_where_it_is(page: Browser) -> None:
+    page.command("Input.dispatchKeyEvent", type="keyDown", key="Tab", windowsVirtualKeyCode=9)
+    assert page.run("return document.activeElement.textContent") == "Sign out"
+    assert page.run("return getComputedStyle(document.activeElement).outlineWidth") == "2px"
