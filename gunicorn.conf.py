@@ -89,13 +89,18 @@ def _settle(arbiter: Arbiter) -> None:
     reloading.keep_secrets(arbiter.app.callable)
 
 
-def pre_fork(arbiter: Arbiter, _: Worker) -> None:
+def pre_fork(arbiter: Arbiter, worker: server.Worker) -> None:
+    worker.slot = server.free_slot(arbiter.WORKERS.values())
     reloading.renew_secrets(arbiter.app.callable)
 
 
-def post_fork(_: Arbiter, __: Worker) -> None:
+def post_fork(_: Arbiter, worker: server.Worker) -> None:
     """Until it has handlers of its own, a worker has its master's, and would lose a SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if preload_app:
+        from service import metrics  # not before its folder is known
+
+        metrics.write_as(worker.metrics)
 
 
 def post_worker_init(worker: Worker) -> None:
@@ -106,10 +111,10 @@ def post_worker_init(worker: Worker) -> None:
         presence.keep("web", settings)
 
 
-def child_exit(_: Arbiter, worker: Worker) -> None:
+def child_exit(_: Arbiter, worker: server.Worker) -> None:
     from prometheus_client import multiprocess  # not before its folder is known
 
-    multiprocess.mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.metrics if preload_app else worker.pid)
 
 
 def worker_exit(_: Arbiter, __: Worker) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bench import measure, report
+from bench import measure, report, scrape
 from bench.cells import CELLS
 from bench.client import LoadError
 from bench.jobs import enqueue  # sample
@@ -24,6 +24,7 @@ PARTS = (
     *(cell.name for cell in CELLS),
     "start",
     "memory",
+    "scrape",
     "enqueue",  # sample
     "jobs",
 )
@@ -86,6 +87,13 @@ def measured_jobs(world: World, options: argparse.Namespace) -> list[report.Row]
     return rows
 
 
+def measured_scrapes(world: World, options: argparse.Namespace) -> list[report.Row]:
+    if "scrape" not in (options.only or PARTS) or options.control:
+        return []
+    share = 4 if options.quick else 1
+    return scrape.scraping(world, scrape.SCRAPES // share, scrape.RELOADS // share)
+
+
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -96,6 +104,7 @@ def main(arguments: Sequence[str]) -> int:
             print(profile(world, variant, cell, options.requests, options.lines))
             return 0
         figures = report.rows(measured(world, options)) + measured_jobs(world, options)
+        figures += measured_scrapes(world, options)
         machine = report.machine(world.postgres_version)
     if options.json:
         print(json.dumps({"machine": machine, "figures": [asdict(f) for f in figures]}, indent=2))

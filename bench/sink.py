@@ -1,4 +1,4 @@
-"""A Sentry server that takes every envelope and counts them."""
+"""A server that takes every envelope of Sentry, and every batch of spans, and counts them."""
 
 import contextlib
 import threading
@@ -13,6 +13,10 @@ class Sink(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Take)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
 
     @property
     def dsn(self) -> str:

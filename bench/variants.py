@@ -17,6 +17,7 @@ class Urls:
     database: str
     redis: str
     sentry: str
+    collector: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Variant:
     wsgi: str
     signed_in: bool = False
     sentry: bool = False
+    traces: bool = False
     limits: Mapping[str, float] = field(default_factory=dict)
 
     def environment(self, urls: Urls, port: int) -> dict[str, str]:
@@ -47,6 +49,7 @@ class Variant:
             "WEB_THREADS": str(THREADS),
             "RATE_LIMIT_DEFAULT": "100000000 per hour",
             **({"SENTRY_DSN": urls.sentry} if self.sentry else {}),
+            **({"OTEL_EXPORTER_OTLP_ENDPOINT": urls.collector} if self.traces else {}),
         }
 
 
@@ -84,6 +87,8 @@ VARIANTS = (
         sentry=True,
         limits={"read": 1.0, "list": 1.0, "insert": 1.0},
     ),
+    # For information: every request and statement traced, and sent.
+    Variant("ours+traces", SERVICE, "service.wsgi:app", signed_in=True, traces=True),
     # For information: the same application on the server line of gunicorn's quick start.
     Variant("B -w 2", gunicorn("bench.baseline:app"), "bench.baseline:app"),
 )

@@ -43,7 +43,7 @@ def built() -> Iterator[World]:
     ):
         if (ROOT / ".env").exists():
             print("bench: the service also reads your .env", file=sys.stderr)
-        folder, urls = Path(name), Urls(postgres.url, redis.url, sentry.dsn)
+        folder, urls = Path(name), Urls(postgres.url, redis.url, sentry.dsn, sentry.url)
         migrate(urls)
         author_id, token = sign_up(urls, folder)
         with psycopg.connect(urls.database.replace("+psycopg", ""), autocommit=True) as connection:

@@ -14,9 +14,10 @@ from flask import Flask
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from service import claims, db, logs, metrics, outbox, queue
+from service import claims, db, logs, metrics, outbox, queue, tracing
 from service.claims import Claim, UnknownFunction
 from service.queue import Function, OtherArguments
+from service.tracing import Attributes, Span, Tracer
 
 log = structlog.get_logger()
 
@@ -46,26 +47,46 @@ def perform(
                 claims.refuse(connection, claim, error)
             return
         tokens = claims.current.set(claim), logs.request_id.set(claim.request_id)
+        span = _span(app.extensions["tracer"], claim)
         start = time.perf_counter()
         try:
             _run(function, claim, limit or nullcontext())
             _succeeded(claim, time.perf_counter() - start)
-        except Lost:
+        except Lost as error:
+            tracing.fail(error)
             log.warning("job was taken over, what it did is undone", job=str(claim.id))
         except Interrupted as interruption:
+            tracing.fail(interruption)
             with _instead() as connection:
                 claims.give_back(connection, claim, interruption)
             raise
         except OtherArguments as error:
+            tracing.fail(error)
             with _instead() as connection:
                 claims.refuse(connection, claim, error)
         except BaseException as error:  # SystemExit too: a job must not end its worker
+            tracing.fail(error)
             with _instead() as connection:
                 claims.fail(connection, claim, error)
         finally:
             metrics.JOB_SECONDS.labels(claim.function).observe(time.perf_counter() - start)
+            if span:
+                span.end()
             claims.current.reset(tokens[0])
             logs.request_id.reset(tokens[1])
+
+
+def _span(tracer: Tracer | None, claim: Claim) -> Span | None:
+    if tracer is None:
+        return None
+    about: Attributes = {
+        "code.function.name": claim.function,
+        "job": str(claim.id),
+        "attempt": claim.attempts,
+    }
+    if claim.request_id:
+        about["request_id"] = claim.request_id
+    return tracer.begin_job(f"job {claim.function}", claim.traceparent, about)
 
 
 @contextmanager

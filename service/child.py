@@ -75,6 +75,8 @@ class Child:
             with contextlib.suppress(BaseException):
                 app.extensions["handover"].close()
                 reports.flush()
+                if tracer := app.extensions["tracer"]:
+                    tracer.close()
             os._exit(code)
 
     def reap(self) -> int | None:

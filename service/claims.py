@@ -51,6 +51,7 @@ class Claim(NamedTuple):
     attempts: int
     max_attempts: int
     request_id: str | None
+    traceparent: str | None
     created_at: datetime
     queued_at: datetime
     started_at: datetime

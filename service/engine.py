@@ -18,6 +18,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from service import metrics, rows
 from service.connections import CONNECT_TIMEOUT, Connector
 from service.settings import Settings
+from service.statements import Traced
 
 WORTH_COUNTING = 0.001  # seconds; a pool that has a connection gives it in a fiftieth of that
 POOL_TIMEOUT = 3  # seconds that a request waits for a connection of a full pool
@@ -102,6 +103,8 @@ def make_engine(url: SecretStr, settings: Settings, process: str) -> Engine:
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 15_000,
+            # Only where there is somebody to tell it, or it would cost each statement.
+            **({"cursor_factory": Traced} if settings.otel_exporter_otlp_endpoint else {}),
             "prepare_threshold": 5 if settings.database_prepared_statements else None,
         },
     )

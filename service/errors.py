@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
-from service import reports
+from service import reports, tracing
 
 log = structlog.get_logger()
 
@@ -134,6 +134,8 @@ def body_of(problem: Problem, instance: str, request_id: str | None) -> bytes:
 def respond(error: Exception) -> Response:
     """The response to an exception. What is our fault is logged, and reported if unforeseen."""
     problem = problem_of(error)
+    if problem.status >= 500:
+        tracing.fail(error)
     if problem.status == 503 and not isinstance(error, Problem):
         log.warning("unavailable", error=type(error).__name__, reason=str(error))
     elif problem.status >= 500 and problem is not error:

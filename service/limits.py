@@ -19,7 +19,7 @@ import structlog
 from flask import Flask, current_app, request
 from redis import Redis, RedisError
 
-from service import metrics, tokens
+from service import metrics, tokens, tracing
 from service.errors import Problem
 from service.redis import Script, redis
 from service.settings import Settings
@@ -32,6 +32,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 PAUSE = 5  # seconds without a try, after Redis did not answer
 SLOW = 0.25  # seconds that an answer may take; the time-outs of a client hold for each of its steps
 MEMORY = 10_000  # clients whose strict limits are counted here while Redis is down
+
+_REDIS: tracing.Attributes = {"db.system.name": "redis"}  # what a trace tells of the call
 
 HEADERS = ("RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
@@ -129,7 +131,8 @@ class Limiter:
         """The windows as Redis counts them, or None; an answer that took too long breaks it too."""
         start, reason = time.monotonic(), "it answers too slowly"
         try:
-            found = self._in_redis(identity, rules)
+            with tracing.span("EVALSHA", _REDIS, client=True):
+                found = self._in_redis(identity, rules)
         except RedisError as error:
             found, reason = None, str(error)
         self._broken = found is None or time.monotonic() - start > SLOW

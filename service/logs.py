@@ -24,6 +24,8 @@ Event = MutableMapping[str, Any]
 
 # The id of the request that this thread is at, or that caused this job.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+# And that of their trace, where there are traces: see tracing.py.
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
 
 HIDDEN = frozenset(
     "password current_password authorization cookie set_cookie token access_token secret "
@@ -47,9 +49,11 @@ def hide(text: str) -> str:
     return _CREDENTIALS.sub(lambda m: f"{m[1]}:***@" if m[1] is not None else "***", text)
 
 
-def _add_request_id(_: Any, __: str, event: Event) -> Event:
+def _add_ids(_: Any, __: str, event: Event) -> Event:
     if (found := request_id.get()) is not None:
         event.setdefault("request_id", found)
+    if (trace := trace_id.get()) is not None:
+        event.setdefault("trace_id", trace)
     return event
 
 
@@ -98,7 +102,7 @@ class Stdout:
 def configure(settings: Settings) -> None:
     """Send structlog's and the standard library's logs to stdout in one format."""
     shared: list[Any] = [
-        _add_request_id,
+        _add_ids,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(
             fmt="iso" if settings.log_as_json else "%H:%M:%S.%f", utc=True, key="time"

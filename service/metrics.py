@@ -103,6 +103,7 @@ DEATHS = Counter("worker_process_deaths", "Processes of the worker that did not 
 MISSED_REPLICA = Counter(
     "database_replica_fallbacks", "Reads that the primary answered, since the replica was down."
 )
+SPANS_LOST = Counter("trace_spans_lost", "Spans that the collector did not take, or not in time.")
 STARTED = Gauge(
     "service_start_time_seconds",
     "Unix time at which a process of this kind began.",

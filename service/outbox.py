@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from service import logs, queue
+from service import logs, queue, tracing
 from service.db import Model, after_commit
 from service.ids import uuid7
 from service.queue import Unfit
@@ -57,6 +57,7 @@ class Job(Model):
     queue: Mapped[str]
     owner_id: Mapped[UUID | None]  # the user who may look at it
     request_id: Mapped[str | None]  # of the request that wanted it
+    traceparent: Mapped[str | None]  # and its span, if it was traced
     status: Mapped[str] = mapped_column(default=QUEUED)
     attempts: Mapped[int] = mapped_column(default=0)  # begun so far
     max_attempts: Mapped[int]
@@ -79,13 +80,11 @@ def in_seconds(name: str) -> ColumnElement[datetime]:
     return func.clock_timestamp() + bindparam(name, type_=Interval)
 
 
+_GIVEN = "id function arguments queue owner_id request_id traceparent max_attempts"
 _INSERT = Prepared(
     insert(Job)
     .values(
-        {
-            name: bindparam(name, type_=Job.__table__.c[name].type)
-            for name in "id function arguments queue owner_id request_id max_attempts".split()
-        }
+        {name: bindparam(name, type_=Job.__table__.c[name].type) for name in _GIVEN.split()}
         | {"status": QUEUED, "attempts": 0, "due_at": in_seconds("due_in")}
         | {"queued_at": in_seconds("queued_in")}
     )
@@ -118,6 +117,7 @@ def enqueue(
         "queue": about.queue,
         "owner_id": owner,
         "request_id": logs.request_id.get(),
+        "traceparent": tracing.parent(),
         "max_attempts": about.attempts,
         "due_in": delay or HAND_OVER_WITHIN,
         "queued_in": delay or timedelta(0),  # it does not wait before its time

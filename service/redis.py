@@ -4,6 +4,7 @@ Nothing to change here; the address is REDIS_URL.
 """
 
 import hashlib
+import sys
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,9 @@ from redis.retry import Retry
 
 from service.rotation import Renewable, is_renewed
 from service.settings import Settings
+
+if sys.modules.get("opentelemetry") is None:  # see service/__init__.py
+    sys.modules.pop("opentelemetry", None)
 
 # Together the 250 ms that a request waits for a Redis that is gone, once (see limits.py).
 CONNECT_TIMEOUT = 0.1  # seconds

@@ -10,11 +10,13 @@ import socket
 import tempfile
 import time
 import traceback
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -117,6 +119,12 @@ def metrics_folder(master: int, parent: str | None) -> str:
     return tempfile.mkdtemp(f".{master}", "service-metrics-", parent)
 
 
+def free_slot(workers: Iterable["Worker"]) -> int:
+    """The first number that none of these has."""
+    taken = {worker.slot for worker in workers}
+    return next(number for number in count() if number not in taken)
+
+
 class Said:
     """In the place of a client's socket: takes what gunicorn would send, for its status."""
 
@@ -138,6 +146,14 @@ class Worker(ThreadWorker):
     While the database hangs, every thread waits for it: without a lane of their own the health
     pages would time out, and a platform kill each process because of a fault elsewhere.
     """
+
+    slot = 0  # a number that no other worker has while this one lives
+
+    @property
+    def metrics(self) -> str:
+        """Whose the files of its metrics are: who has its number next goes on with them, or each
+        reload would leave some behind, and a scrape reads them all."""
+        return f"web-{self.slot}"
 
     def init_process(self) -> None:
         self.since: dict[Any, float] = {}  # when a thread took a connection, in monotonic seconds

@@ -26,6 +26,7 @@ from service.variables import (
     DatabaseUrl,
     Dsn,
     Duration,
+    Headers,
     Origins,
     Rate,
     RateLimit,
@@ -178,6 +179,19 @@ class Settings(Environment):
     sentry_traces_sample_rate: float = Field(
         0, ge=0, le=1, description="The share of requests that are traced. Costs 250 µs each."
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        description="Traces, by OTLP over HTTP: http://collector:4318. Off without it.",
+    )
+    otel_exporter_otlp_headers: Headers | None = Field(
+        None, description="What the collector wants to see: NAME=VALUE,NAME=VALUE"
+    )
+    otel_traces_sampler_arg: float = Field(
+        1, ge=0, le=1, description="The share of traces that begin here and are sent."
+    )
+    otel_service_name: str | None = Field(
+        None, description="What traces call the service. Default: the project's name."
+    )
     metrics_token: StrongSecret | None = Field(
         None, description="Bearer token of /metrics, which is 404 in production without one."
     )
@@ -287,11 +301,13 @@ class Settings(Environment):
             raise ValueError("is required with SMTP_URL")
         return value
 
-    @field_validator("s3_endpoint_url")
+    @field_validator("s3_endpoint_url", "otel_exporter_otlp_endpoint")
     @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
+    def _is_http(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and "@" in urlsplit(found := url(SecretStr(value), ("https", "http"))).netloc:
-            raise ValueError("must hold no password: AWS_SECRET_ACCESS_KEY is for that")
+            instead = {"s3_endpoint_url": "AWS_SECRET_ACCESS_KEY"}
+            name = instead.get(info.field_name or "", "OTEL_EXPORTER_OTLP_HEADERS")
+            raise ValueError(f"must hold no password: {name} is for that")
         return value and found.rstrip("/")
 
     @property

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 from pydantic_settings import NoDecode
@@ -44,6 +44,7 @@ _ESCAPE = "in a password, special characters are written %40 for @, %2F for /, %
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
+_HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)  # a header's name: RFC 9110 section 5.6.2
 _RATE = re.compile(r"(\d+) (?:per|/) (?:(\d+) )?(second|minute|hour|day)s?")
 
 
@@ -138,6 +139,27 @@ def _dsn(value: SecretStr) -> SecretStr:
     return value
 
 
+def headers(text: str) -> dict[str, str]:
+    """Headers as OTEL_EXPORTER_OTLP_HEADERS has them, values with %20 for a space. Raises
+    ValueError, which quotes nothing of it.
+    https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
+    """
+    found = {}
+    for each in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = each.partition("=")
+        value = unquote(value.strip())
+        sane = value.isascii() and value.isprintable()
+        if not (equals and sane and _HEADER.fullmatch(name.strip())):
+            raise ValueError("must read like NAME=VALUE,NAME=VALUE, with %2C for a comma")
+        found[name.strip().lower()] = value
+    return found
+
+
+def _headers(value: SecretStr) -> SecretStr:
+    headers(value.get_secret_value())
+    return value
+
+
 def _secrets_from(value: str) -> str:
     kind_of(value)
     return value
@@ -186,6 +208,7 @@ Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_origins)
 ]
 StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
+Headers = Annotated[SecretStr, AfterValidator(_headers)]
 Dsn = Annotated[SecretStr, AfterValidator(_dsn)]
 
 

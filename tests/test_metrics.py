@@ -1,5 +1,8 @@
 """Metrics: their names and labels, who may read them, and that processes are added up."""
 
+import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from service.app import create_app
 from service.settings import Settings
 from tests.serving import Served
+from tests.waiting import until
 
 TOKEN = "a token of the tests, long enough for production"
 NAMES = {
@@ -161,9 +165,57 @@ def counting(web: Served) -> int:
         Path(file.path)
         for worker in psutil.Process(web.process.pid).children()
         for file in worker.open_files()
-        if file.path.endswith(f"counter_{worker.pid}.db")
+        if Path(file.path).name.startswith("counter_web-")
     ]
     return sum(b"/openapi.json" in path.read_bytes() for path in paths)
+
+
+def test_processes_that_come_and_go_leave_nothing_that_a_scrape_would_read(
+    settings: Settings,
+) -> None:
+    """Counters go on and gauges do not, while all that serve are replaced and one is killed."""
+    urls = [settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()]
+    asked, stop, answers = [0], threading.Event(), []
+    with Served(*urls, WEB_CONCURRENCY="2") as web:
+        master = psutil.Process(web.process.pid)
+        folder = next(
+            Path(file.path).parent for file in master.open_files() if file.path.endswith(".db")
+        )
+
+        def scrape() -> None:
+            while not stop.is_set():
+                answers.append(web.request("GET", "/metrics"))
+                asked[0] += 1
+
+        def ask() -> None:
+            web.request("GET", "/openapi.json")
+
+        ask()
+        with ThreadPoolExecutor(1) as pool:
+            scraping = pool.submit(scrape)
+            for _ in range(4):
+                before = {worker.pid for worker in master.children()}
+                web.process.send_signal(signal.SIGHUP)
+                until(lambda: len(now := pids(master)) == 2 and not now & before)  # noqa: B023
+                ask()
+            stop.set()
+            scraping.result()
+        os.kill(killed := min(pids(master)), signal.SIGKILL)
+        until(lambda: len(now := pids(master)) == 2 and killed not in now)
+        ask()
+        last = read(web.request("GET", "/metrics").body.decode())
+        files = {path.name for path in folder.iterdir()}
+    assert {answer.status for answer in answers} == {200}
+    assert last["http_requests_total", ("GET", "/openapi.json", "2xx")] == 6
+    assert last["http_requests_total", ("GET", "/metrics", "2xx")] == asked[0]
+    assert last["http_requests_in_flight", ()] == 1
+    # Four at most at a time, while two take over from two, and the master.
+    owners = {name.removesuffix(".db").rpartition("_")[2] for name in files}
+    assert owners <= {str(master.pid), *(f"web-{number}" for number in range(5))}
+
+
+def pids(master: psutil.Process) -> set[int]:
+    return {worker.pid for worker in master.children() if worker.status() != "zombie"}
 
 
 def pool(client: FlaskClient) -> tuple[float, float]:

@@ -227,8 +227,8 @@ def test_it_waits_for_a_database_that_comes_up_late(folder: Path) -> None:
 
 def test_a_table_in_use_is_tried_again(empty: Settings, connection: Connection) -> None:
     """It asks for its lock in short bites, so that nobody has to queue behind it."""
-    command.upgrade(CONFIG, REVISIONS[-2])
-    connection.execute(text("LOCK TABLE users IN ROW EXCLUSIVE MODE"))  # as a write does
+    command.upgrade(CONFIG, REVISIONS[REVISIONS.index("0006") - 1])  # which adds to `jobs`
+    connection.execute(text("LOCK TABLE jobs IN ROW EXCLUSIVE MODE"))  # as a write does
     with capture_logs() as events:
         thread = in_background(migrate, empty, "50ms")
         until(lambda: "a table is in use, trying again" in [event["event"] for event in events])

@@ -115,11 +115,16 @@ def test_what_is_used_by_some_only_is_not_imported_for_all() -> None:
     shown = run("""
         import os, sys
         from service.app import create_app
-        heavy = ("sentry_sdk", "flask_cors", "boto3", "botocore", "alembic", "psutil")
+        heavy = ("sentry_sdk", "flask_cors", "boto3", "botocore", "alembic", "psutil",
+            "opentelemetry", "google", "requests")
         create_app()
         print(*(name for name in heavy if name in sys.modules))
         os.environ |= {"SENTRY_DSN": "http://key@127.0.0.1:1/1", "FRONTEND_URL": "https://h"}
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:1"
         create_app()
         print(*(name for name in heavy if name in sys.modules))
     """)
-    assert shown.splitlines() == ["", "sentry_sdk flask_cors"]
+    assert shown.splitlines() == [
+        "",
+        "sentry_sdk flask_cors psutil opentelemetry google requests",  # psutil: by OpenTelemetry
+    ]

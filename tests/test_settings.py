@@ -106,6 +106,18 @@ def test_production_is_the_default(load: object) -> None:
         ({"JWT_SECRET": " " * 40}, "JWT_SECRET", "at least 32 characters"),
         ({"FRONTEND_URL": f"https://u:{SECRET}@a.com"}, "FRONTEND_URL", "//***@a.com"),
         ({"S3_ENDPOINT_URL": f"https://u:{SECRET}@a.com"}, "S3_ENDPOINT_URL", "no password"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": f"https://u:{SECRET}@a.com"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "no password: OTEL_EXPORTER_OTLP_HEADERS is for that",
+        ),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": SECRET}, "OTEL_EXPORTER_OTLP_HEADERS", "NAME=VALUE"),
+        (
+            {"OTEL_EXPORTER_OTLP_HEADERS": f"a={SECRET}%0A"},
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "NAME=VALUE",
+        ),
+        ({"OTEL_TRACES_SAMPLER_ARG": "2"}, "OTEL_TRACES_SAMPLER_ARG", "less than or equal to 1"),
         ({"METRICS_TOKEN_FILE": "/dev/null"}, "METRICS_TOKEN_FILE", "a file that is empty"),
     ],
 )
@@ -132,8 +144,8 @@ def test_the_message_is_a_table_and_shows_no_secret(load: object) -> None:
     short = {"JWT_SECRET": SECRET[:20], "METRICS_TOKEN": SECRET[:20]}
     with pytest.raises(SettingsError) as caught:
         load(**secrets | short, PORT="x")
-    assert str(caught.value).splitlines()[0] == "The environment is not valid: 8 problems."
-    assert "  JWT_SECRET            must have at least 32 characters" in str(caught.value)
+    assert str(caught.value).splitlines()[0] == "The environment is not valid: 9 problems."
+    assert "  JWT_SECRET                  must have at least 32 characters" in str(caught.value)
     assert SECRET[:20] not in "".join(traceback.format_exception(caught.value))
 
 
