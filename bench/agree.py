@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
+import psycopg  # sample
 
 from bench.cells import CELLS, Cell, requests
 from bench.client import Connection, Tally
@@ -37,8 +37,10 @@ def disagreements(world: World, base: Server, server: Server) -> Iterator[str]:
         expected, found = (answer(each, cell, world) for each in (base, server))
         for difference in differences(expected, found, made=cell.method != "GET"):
             yield f"{cell.label}: {difference}"
+        # sample
         if cell.method == "POST":
             yield from (f"{cell.label}: {each}" for each in unwritten(world, cell, found))
+        # end of sample
 
 
 def answer(server: Server, cell: Cell, world: World) -> Any:
@@ -78,10 +80,11 @@ def read(value: Any) -> Any:
     """A time as a time and an id as an id, however it is spelt."""
     for kind in (UUID, datetime.fromisoformat):
         with contextlib.suppress(ValueError, TypeError, AttributeError):
-            return kind(value)  # type: ignore[operator]
+            return kind(value)
     return value
 
 
+# sample
 def unwritten(world: World, cell: Cell, found: Any) -> Iterator[str]:
     """What of an insert is not in the table."""
     with psycopg.connect(world.urls.database, autocommit=True) as connection:
@@ -91,3 +94,6 @@ def unwritten(world: World, cell: Cell, found: Any) -> Iterator[str]:
     wanted = (UUID(world.seed.author_id), cell.sends["title"], cell.sends["body"])
     if row != wanted:
         yield f"the table has {row}, not {wanted}"
+
+
+# end of sample

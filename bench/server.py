@@ -71,8 +71,7 @@ class Server:
     def settle(self) -> None:
         """After the warm-up: take the processes that are measured, as soon as all are there."""
         deadline = time.perf_counter() + START_TIMEOUT
-        expected = 1 + self.variant.processes + self.variant.helpers
-        while len(found := processes.tree(self.process.pid)) < expected:
+        while len(found := processes.tree(self.process.pid)) < self.variant.family:
             if time.perf_counter() > deadline:
                 raise ServerError(f"{self.variant.name} has {len(found)} processes:\n{self.tail()}")
             time.sleep(POLL)

@@ -25,8 +25,8 @@ class Variant:
 
     `{port}` in the command is replaced by the port to listen on, `{processes}` by their number; it
     runs in the repository. `wsgi` is the application for `bench profile`; who is `signed_in` gets a
-    token in each request. `helpers` are processes beside the master and those that serve; one that
-    is `brief` is measured for its CPU only.
+    token in each request. `helpers` are processes beside the master and those that serve, where there
+    are several; one that is `brief` is measured for its CPU only.
     """
 
     name: str
@@ -38,6 +38,11 @@ class Variant:
     processes: int = PROCESSES
     helpers: int = 0
     brief: bool = False
+
+    @property
+    def family(self) -> int:
+        """How many processes it has: uvicorn alone needs no master for a single one."""
+        return 1 if self.helpers and self.processes == 1 else 1 + self.processes + self.helpers
 
     def environment(self, urls: Urls, port: int) -> dict[str, str]:
         """Return the variables of its processes; the same names for every variant."""

@@ -4,22 +4,9 @@ They do the same work on the same PostgreSQL: same table, same JSON, SQLAlchemy'
 as many processes. Do not tune one beyond what its pages say of production.
 """
 
-import importlib.util
 import sys
 
 from bench.variants import GTHREAD, Variant, gunicorn
-
-# What bench/requirements.txt brings, by what is imported.
-PACKAGES = (
-    *("asyncpg", "django", "dramatiq", "fastapi", "flask_jwt_extended", "flask_limiter"),
-    *("flask_sqlalchemy", "flask_talisman", "prometheus_flask_exporter", "pythonjsonlogger"),
-    *("rest_framework", "uvicorn"),
-)
-INSTALL = "make bench (or: .venv/bin/pip install --no-deps -r bench/requirements.txt)"
-
-
-def missing() -> list[str]:
-    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
 def uvicorn(application: str) -> tuple[str, ...]:
@@ -30,17 +17,21 @@ def uvicorn(application: str) -> tuple[str, ...]:
     )
 
 
-def of(name: str, application: str, *, asgi: bool = False, **more: bool) -> Variant:
-    application = f"bench.peers.{application}:app"
-    if asgi:  # beside its processes runs multiprocessing's resource tracker
-        return Variant(name, uvicorn(application), application, helpers=1, **more)
-    return Variant(name, gunicorn(*GTHREAD, application), application, **more)
+def wsgi(name: str, module: str, signed_in: bool = False, sentry: bool = False) -> Variant:
+    application = f"bench.peers.{module}:app"
+    command = gunicorn(*GTHREAD, application)
+    return Variant(name, command, application, signed_in=signed_in, sentry=sentry)
 
 
-STACK = of("Flask + extensions", "flask_stack", signed_in=True, sentry=True)
+def asgi(name: str, module: str) -> Variant:
+    """Beside its processes runs multiprocessing's resource tracker."""
+    application = f"bench.peers.{module}:app"
+    return Variant(name, uvicorn(application), application, helpers=1)
+
+
 PEERS = (
-    STACK,
-    of("FastAPI", "fastapi_sync", asgi=True),
-    of("FastAPI async", "fastapi_async", asgi=True),
-    of("Django + DRF", "django_site"),
+    wsgi("Flask + extensions", "flask_stack", signed_in=True, sentry=True),
+    asgi("FastAPI", "fastapi_sync"),
+    asgi("FastAPI async", "fastapi_async"),
+    wsgi("Django + DRF", "django_site"),
 )
