@@ -1,6 +1,7 @@
 """What `make bench` needs beside the development dependencies: bench/requirements.txt."""
 
 import importlib.util
+from collections.abc import Iterable
 
 # By what is imported.
 PACKAGES = (
@@ -14,5 +15,5 @@ PACKAGES = (
 INSTALL = "make bench (alone: .venv/bin/python -m pip install --no-deps -r bench/requirements.txt)"
 
 
-def missing() -> list[str]:
-    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+def missing(packages: Iterable[str] = PACKAGES) -> list[str]:
+    return [name for name in packages if importlib.util.find_spec(name) is None]

@@ -25,7 +25,7 @@ class Variant:
 
     `{port}` in the command is replaced by the port to listen on, `{processes}` by their number; it
     runs in the repository. `wsgi` is the application for `bench profile`; who is `signed_in` gets a
-    token in each request. `helpers` are processes beside the master and those that serve, where there
+    token in each request. `helpers` are processes beside the master and those that serve, if these
     are several; one that is `brief` is measured for its CPU only.
     """
 
