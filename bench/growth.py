@@ -4,6 +4,7 @@ The first point of each curve is 1; CPU per request of ours may grow to LIMIT.
 """
 
 import contextlib
+import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -90,8 +91,8 @@ def with_clients(world: World, cell: Cell, rounds: int, count: int) -> list[Row]
             for clients in CLIENTS:
                 for variant in turned((BASELINE, OURS), round_):
                     server = servers[variant.name]
-                    # As many to a connection at each point: opening it costs too.
-                    asked = max(count, clients * REQUESTS_PER_CONNECTION)
+                    # So many to a connection that opening it does not count.
+                    asked = max(count, clients * REQUESTS_PER_CONNECTION // 2)
                     value, _ = request_cpu(server, cell, world, asked, clients)
                     curves[variant is OURS].add(clients, value)
     return told(curves)
@@ -138,17 +139,15 @@ def with_posts(world: World, rounds: int, count: int) -> list[Row]:
     }
     with contextlib.ExitStack() as stack:
         servers = all_of(stack, world, (BASELINE, OURS))
-        for posts in POSTS:
+        for _, posts in itertools.product(range(rounds), POSTS):
             with only(world.urls.database, world.seed.author_id, posts) as ids:
                 few = replace(world, seed=replace(world.seed, ids=tuple(ids)))
-                for _ in range(rounds):
-                    for cell, variant in pairs:
-                        if posts < OURS_ALONE or variant is OURS:
-                            found = request_cpu(servers[variant.name], cell, few, count)
-                            for curve, value in zip(
-                                curves[cell.name, variant.name], found, strict=True
-                            ):
-                                curve.add(posts, value)
+                for cell, variant in pairs:
+                    if posts >= OURS_ALONE and variant is not OURS:
+                        continue
+                    found = request_cpu(servers[variant.name], cell, few, count)
+                    for curve, value in zip(curves[cell.name, variant.name], found, strict=True):
+                        curve.add(posts, value)
     return told([curve for both in curves.values() for curve in both])
 
 
