@@ -112,4 +112,4 @@ update: setup  ## merge the template's later changes: UPSTREAM=url (once) DRY_RU
 		$(if $(DRY_RUN),--dry-run)
 
 clean:  ## remove .venv, .dev (the development data!) and caches
-	rm -rf .venv .dev .site .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage
+	rm -rf .venv .dev .site .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage

@@ -4,7 +4,7 @@ The first point of each curve is 1; CPU per request of ours may grow to LIMIT.
 """
 
 import contextlib
-import itertools
+import itertools  # sample
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace

@@ -24,9 +24,9 @@ def samples(*values: float) -> list[Samples]:
 
 def test_a_ratio_is_that_of_the_rounds_and_not_of_the_medians() -> None:
     measured = samples(50, 60, 70)
-    measured[0].values = [100, 60, 35]
+    measured[0].values = [100, 50, 200]
     _, ours = rows(measured)
-    assert (ours.value, ours.ratio) == (60, 1.0)
+    assert (ours.value, ours.ratio) == (60, 0.5)
 
 
 @pytest.mark.parametrize(("value", "over"), [(80.0, False), (81.0, True)])
@@ -65,6 +65,6 @@ def test_what_is_not_installed_is_named() -> None:
 
 def test_a_page_is_of_a_whole_run() -> None:
     command = [sys.executable, "-m", "bench", "--page", "--only", "start"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 2
     assert "--page is of a whole run" in ended.stderr
