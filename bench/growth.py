@@ -50,7 +50,7 @@ class Curve:
                 *(self.cell, self.label, f"{self.variant.name}, {at:,.0f}"),
                 *(round(statistics.median(values), 1), self.unit),
                 round(statistics.median(ratios), 3),
-                interval(ratios) if i and len(ratios) > 2 else None,
+                interval(ratios) if i else None,
                 LIMIT if self.held and i else None,
                 at,
             )

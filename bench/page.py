@@ -206,14 +206,14 @@ def jobs(results: Results) -> Made:
     best = {row.variant: row for row in results.of("jobs")}  # each system once
     bars = [
         Bar(name, 1e6 / row.value, f"{1e6 / row.value:,.0f} jobs/s", kind(name))
-        for name, row in best.items()
+        for name, row in sorted(best.items(), key=lambda pair: pair[1].value)
     ]
     if bars:
         yield (
             "jobs",
             "### Jobs\n\nJobs that do nothing, handed over one by one by one process and run by"
-            " two. Ours are rows of a transaction, committed before they are handed over; the"
-            " others' can be lost.",
+            " two. Ours are rows of a transaction, committed before they are handed over; the others'"
+            " are sent beside it, and lost when that fails.",
             svg.bars("Jobs per second, end to end (longer is better)", [("no-op jobs", bars)]),
         )
 

@@ -60,8 +60,11 @@ def row(samples: Samples, base: list[float]) -> Row:
     )
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Return the 90 % confidence interval of the median, by the sign test's order statistics."""
+def interval(values: list[float]) -> tuple[float, float] | None:
+    """Return the 90 % confidence interval of the median, by the sign test's order statistics; of
+    one or two values there is none."""
+    if len(values) < 3:
+        return None
     reach = 1.645 * math.sqrt(len(values)) / 2
     low = max(0, math.floor(len(values) / 2 - reach))
     ordered = sorted(values)

@@ -59,7 +59,8 @@ def bars(title: str, groups: Sequence[tuple[str, Sequence[Bar]]], cap: float = m
 def lines(title: str, across: str, unit: str, curves: Sequence[Line]) -> str:
     """Curves from zero over a logarithmic axis; the names stand above, in their colours."""
     xs = sorted({x for line in curves for x, _ in line.points})
-    top = max(y for line in curves for _, y in line.points) * 1.08 or 1
+    step = round_up(max(y for line in curves for _, y in line.points) / 4)
+    top = 4 * step
     left, right, above, below = 64, WIDTH - 32, 70 + 20 * math.ceil(len(curves) / 3), 0
     below = above + 200
     spread = math.log(xs[-1] / xs[0]) or 1
@@ -75,12 +76,11 @@ def lines(title: str, across: str, unit: str, curves: Sequence[Line]) -> str:
             f'<rect class="b k{line.kind}" x="{x}" y="{y - 9}" width="14" height="8"/>',
             f'<text class="s" x="{x + 20}" y="{y}">{escape(line.label)}</text>',
         ]
-    for step in range(5):
-        high = below - (below - above) * step // 4
+    for i in range(5):
+        high = below - (below - above) * i // 4
         parts += [
             f'<path class="g" d="M{left} {high}H{right}"/>',
-            f'<text class="s" x="{left - 6}" y="{high + 4}" text-anchor="end">'
-            f"{top * step / 4:,.0f}</text>",
+            f'<text class="s" x="{left - 6}" y="{high + 4}" text-anchor="end">{i * step:,g}</text>',
         ]
     for tick in xs:
         place = at(tick, 0).partition(",")[0]
@@ -101,6 +101,12 @@ def lines(title: str, across: str, unit: str, curves: Sequence[Line]) -> str:
         f"{escape(across)}</text>",
     ]
     return picture(title, below + 44, parts)
+
+
+def round_up(value: float) -> float:
+    """To what an axis is read by: 1, 2, 2.5 or 5, and noughts."""
+    power = 10.0 ** math.floor(math.log10(value or 1))
+    return next(power * n for n in (1, 2, 2.5, 5, 10) if power * n >= value)
 
 
 def picture(title: str, height: float, parts: Iterable[str]) -> str:

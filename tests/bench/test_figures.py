@@ -27,6 +27,11 @@ def test_a_ratio_is_that_of_the_rounds_and_not_of_the_medians() -> None:
     measured[0].values = [100, 50, 200]
     _, ours = rows(measured)
     assert (ours.value, ours.ratio) == (60, 0.5)
+    assert ours.interval == (0.35, 1.2)
+
+
+def test_two_rounds_say_nothing_about_the_next() -> None:
+    assert [each.interval for each in rows(samples(50, 60))] == [None, None]
 
 
 @pytest.mark.parametrize(("value", "over"), [(80.0, False), (81.0, True)])

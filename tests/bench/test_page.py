@@ -123,3 +123,8 @@ def test_a_line_rises_where_its_values_do_and_its_axis_is_logarithmic() -> None:
     assert x1 - x0 == pytest.approx(x2 - x1, abs=1)
     assert y2 - y1 == pytest.approx(2 * (y1 - y0), abs=2)
     assert y2 < y1 < y0
+
+
+@pytest.mark.parametrize(("value", "step"), [(0, 1), (1, 1), (231, 250), (0.3, 0.5), (1001, 2000)])
+def test_an_axis_has_round_figures(value: float, step: float) -> None:
+    assert svg.round_up(value) == pytest.approx(step)
