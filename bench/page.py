@@ -212,8 +212,8 @@ def jobs(results: Results) -> Made:
         yield (
             "jobs",
             "### Jobs\n\nJobs that do nothing, handed over one by one by one process and run by"
-            " two. Ours are rows of a transaction, committed before they are handed over; the others'"
-            " are sent beside it, and lost when that fails.",
+            " two. Ours are rows of a transaction, committed before they are handed over; the"
+            " others are sent beside it, and lost when that fails.",
             svg.bars("Jobs per second, end to end (longer is better)", [("no-op jobs", bars)]),
         )
 

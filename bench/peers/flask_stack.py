@@ -24,10 +24,19 @@ from flask_talisman import Talisman
 from prometheus_flask_exporter.multiprocess import GunicornInternalPrometheusMetrics
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from pythonjsonlogger.json import JsonFormatter
+from sentry_sdk.integrations.flask import FlaskIntegration
+from sentry_sdk.integrations.redis import RedisIntegration
+from sentry_sdk.integrations.sqlalchemy import SqlalchemyIntegration
 from sqlalchemy import DateTime
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-sentry_sdk.init(dsn=os.environ["SENTRY_DSN"])
+# What its own choice comes to where nothing else is installed: here it would import Django,
+# FastAPI and celery too, which lie beside it only to be measured.
+sentry_sdk.init(
+    dsn=os.environ["SENTRY_DSN"],
+    auto_enabling_integrations=False,
+    integrations=[FlaskIntegration(), SqlalchemyIntegration(), RedisIntegration()],
+)
 
 handler = logging.StreamHandler()
 handler.setFormatter(JsonFormatter())
