@@ -138,7 +138,8 @@ def everything(world: World, options: argparse.Namespace) -> Results:
 
 def main(arguments: Sequence[str]) -> int:
     options = (command := parser()).parse_args(arguments)
-    if options.page and (options.only or options.variants or options.control):
+    whole = not (options.only or options.variants or options.control)
+    if options.page and not whole:
         command.error("--page is of a whole run: without --only, --variants and --control")
     if options.page_from:
         page.write(results.load(options.page_from))
@@ -153,7 +154,7 @@ def main(arguments: Sequence[str]) -> int:
             print(profile(world, variant, cell, options.requests, options.lines))
             return 0
         found = everything(world, options)
-    found.keep()
+    found.keep(results.KEPT if whole else results.PART)
     if options.json:
         print(found.json())
     else:

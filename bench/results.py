@@ -8,6 +8,7 @@ from bench.report import Row
 from bench.variants import ROOT
 
 KEPT = ROOT / ".bench" / "results.json"
+PART = KEPT.with_name("part.json")  # of a run that measured some of it: it takes no place
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Results:
             {"machine": self.machine, "figures": [asdict(f) for f in self.figures]}, indent=2
         )
 
-    def keep(self, path: Path = KEPT) -> None:
+    def keep(self, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(self.json() + "\n")
 
