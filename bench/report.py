@@ -104,7 +104,7 @@ def machine(postgres_version: str, extent: str) -> dict[str, str]:
         "measured": date.today().isoformat(),
         "cpu": cpu_model(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "postgresql": postgres_version,
         "extent": extent,
