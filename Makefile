@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.14 python3.12 python3.11 p
 	&& echo "$$p" && break; done)
 BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' pyproject.toml
+	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --upgrade
 
 .PHONY: help setup dev test test-processes test-previous test-browser test-chaos test-deploy test-image check docs bench lock fmt migration \
 	rename feature remove-sample target-remove update clean
@@ -68,12 +68,17 @@ docs: setup  ## make the documentation's site, .site/index.html: strict, and rea
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --nitpicky --conf-dir docs . .site
 	@echo "$(CURDIR)/.site/index.html"
 
-bench: setup  ## measure against bare Flask + SQLAlchemy; exit 1 when over budget
-	@$(BIN)/python -m bench
+bench: .venv/.bench  ## measure against bare Flask and other stacks (25 minutes); 1 when over budget
+	@$(BIN)/python -m bench $(if $(wildcard docs/performance.md),--page)
 
-lock: setup  ## make requirements*.txt anew from pyproject.toml
-	@$(UV_COMPILE) --upgrade --group dev -o requirements-dev.txt
-	@$(UV_COMPILE) --upgrade --constraint requirements-dev.txt -o requirements.txt
+.venv/.bench: .venv/.stamp bench/requirements.txt
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r bench/requirements.txt
+	@touch $@
+
+lock: setup  ## make the requirements.txt of users, makers and benchmarks anew from pyproject.toml
+	@$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.txt
+	@$(UV_COMPILE) pyproject.toml --constraint requirements-dev.txt -o requirements.txt
+	@$(UV_COMPILE) --group bench --constraint requirements-dev.txt -o bench/requirements.txt
 
 migration: setup  ## write a revision of what the models have and the schema has not: m="add things"
 	@$(BIN)/python -m service migration "$(m)"
@@ -107,4 +112,4 @@ update: setup  ## merge the template's later changes: UPSTREAM=url (once) DRY_RU
 		$(if $(DRY_RUN),--dry-run)
 
 clean:  ## remove .venv, .dev (the development data!) and caches
-	rm -rf .venv .dev .site .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage
+	rm -rf .venv .dev .site .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bench.openloop import Schedule
+
 CONNECTIONS = 8
 # Then a new connection: all eight may have landed on one of the server's two processes.
 REQUESTS_PER_CONNECTION = 50
@@ -102,15 +104,25 @@ def content_length(head: bytes) -> int:
     raise LoadError(f"an answer without Content-Length: {head[:200]!r}")
 
 
-def load(port: int, requests: Sequence[bytes], count: int, status: int) -> Tally:
-    """Send `count` requests, taken in turn from `requests`, over CONNECTIONS at once.
+def load(
+    port: int,
+    requests: Sequence[bytes],
+    count: int,
+    status: int,
+    connections: int = CONNECTIONS,
+    schedule: Schedule | None = None,
+) -> Tally:
+    """Send `count` requests, taken in turn from `requests`, over so many connections at once; each
+    as soon as there is a free connection, or by a schedule.
 
     Raises LoadError if any answer's status is not `status`.
     """
-    tallies = [Tally() for _ in range(CONNECTIONS)]
+    tallies = [Tally() for _ in range(connections)]
     turns = iter(range(count))  # next() on it is atomic under the GIL
     threads = [
-        threading.Thread(target=_drive, args=(port, requests, turns, status, tally), daemon=True)
+        threading.Thread(
+            target=_drive, args=(port, requests, turns, status, tally, schedule), daemon=True
+        )
         for tally in tallies
     ]
     for thread in threads:
@@ -129,10 +141,17 @@ def load(port: int, requests: Sequence[bytes], count: int, status: int) -> Tally
 
 
 def _drive(
-    port: int, requests: Sequence[bytes], turns: Iterator[int], status: int, tally: Tally
+    port: int,
+    requests: Sequence[bytes],
+    turns: Iterator[int],
+    status: int,
+    tally: Tally,
+    schedule: Schedule | None,
 ) -> None:
     connection = Connection(port, tally)
     for turn in turns:
+        if schedule is not None:
+            schedule.wait(turn)
         try:
             answer = connection.ask(requests[turn % len(requests)])
         except (OSError, EOFError, LoadError) as error:
@@ -141,6 +160,8 @@ def _drive(
             continue
         if answer.status == status:
             tally.completed += 1
+            if schedule is not None:
+                schedule.answered(turn)
         else:
             tally.wrong[f"{answer.status} {answer.body[:200]!r}"] += 1
     connection.close()

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from bench import processes
 from bench.cells import CELLS, Cell, requests
-from bench.client import load
+from bench.client import CONNECTIONS, load
 from bench.server import Server, running
 from bench.variants import Variant
 from bench.world import World
@@ -46,8 +47,14 @@ def turned(variants: Sequence[Variant], round_: int) -> list[Variant]:
 def cpu(
     world: World, variants: Sequence[Variant], cells: Iterable[Cell], rounds: int, count: int
 ) -> list[Samples]:
-    """Return µs of server CPU a request, a value per round; all servers run, one is asked."""
+    """Return µs of CPU a request of server and database, a value per round; all servers run, one
+    is asked."""
     rows = {(c.name, v.name): Samples(c.name, c.label, v, "µs") for c in cells for v in variants}
+    theirs = {
+        (c.name, v.name): Samples(f"{c.name}-database", f"{c.label}, the database", v, "µs")
+        for c in cells
+        for v in variants
+    }
     with contextlib.ExitStack() as stack:
         servers = {
             v.name: stack.enter_context(running(v, world.urls, world.folder)) for v in variants
@@ -57,11 +64,12 @@ def cpu(
         for round_ in range(rounds):
             for cell in cells:
                 for variant in turned(variants, round_):
-                    value = request_cpu(servers[variant.name], cell, world, count)
-                    rows[cell.name, variant.name].values.append(value)
+                    mine, other = request_cpu(servers[variant.name], cell, world, count)
+                    rows[cell.name, variant.name].values.append(mine)
+                    theirs[cell.name, variant.name].values.append(other)
             if (round_ + 1) % 5 == 0 or round_ + 1 == rounds:
                 say(f"round {round_ + 1}/{rounds}: " + ", ".join(map(so_far, rows.values())))
-    return list(rows.values())
+    return [*rows.values(), *theirs.values()]
 
 
 def so_far(row: Samples) -> str:
@@ -76,13 +84,15 @@ def warm_up(server: Server, world: World, count: int = WARM_UP) -> None:
     server.settle()
 
 
-def request_cpu(server: Server, cell: Cell, world: World, count: int) -> float:
-    """Return µs of CPU of master and workers per request."""
+def request_cpu(
+    server: Server, cell: Cell, world: World, count: int, connections: int = CONNECTIONS
+) -> tuple[float, float]:
+    """Return µs of CPU per request: of master and workers, and of PostgreSQL."""
     sent = requests(cell, world.seed, server.variant.signed_in)
-    load(server.port, sent, count // 10, cell.status)
-    before = server.cpu()
-    tally = load(server.port, sent, count, cell.status)
-    return (server.cpu() - before) / tally.completed * 1e6
+    load(server.port, sent, max(connections, count // 10), cell.status, connections)
+    before, database = server.cpu(), processes.Used(world.postgres_pid)
+    done = load(server.port, sent, count, cell.status, connections).completed
+    return (server.cpu() - before) / done * 1e6, database.seconds() / done * 1e6
 
 
 def start(world: World, variants: Sequence[Variant], times: int = STARTS) -> list[Samples]:

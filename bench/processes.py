@@ -19,6 +19,25 @@ def cpu(pids: list[int]) -> float:
     return sum(_cpu(pid) for pid in pids)
 
 
+class Used:
+    """The CPU of a tree whose processes come and go: of a database, a process a connection."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.before = self._now()
+
+    def seconds(self) -> float:
+        """Since this was made. Those that began since count whole, those that ended not at all."""
+        return sum(used - self.before.get(pid, 0.0) for pid, used in self._now().items())
+
+    def _now(self) -> dict[int, float]:
+        found = {}
+        for pid in tree(self.pid):
+            with contextlib.suppress(OSError, psutil.NoSuchProcess):
+                found[pid] = _cpu(pid)
+        return found
+
+
 def _cpu(pid: int) -> float:
     if sys.platform == "linux":
         # The sum of utime and stime in /proc/PID/stat, in nanoseconds instead of ticks of 10 ms:

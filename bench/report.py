@@ -4,7 +4,10 @@ import math
 import platform
 import statistics
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+
+import psutil
 
 from bench.measure import Samples
 from bench.variants import BASELINE
@@ -25,6 +28,7 @@ class Row:
     ratio: float
     interval: tuple[float, float] | None
     limit: float | None
+    at: float | None = None  # of a curve's point: how many processes, clients, rows, requests
 
     @property
     def over(self) -> bool:
@@ -56,8 +60,11 @@ def row(samples: Samples, base: list[float]) -> Row:
     )
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Return the 90 % confidence interval of the median, by the sign test's order statistics."""
+def interval(values: list[float]) -> tuple[float, float] | None:
+    """Return the 90 % confidence interval of the median, by the sign test's order statistics; of
+    one or two values there is none."""
+    if len(values) < 3:
+        return None
     reach = 1.645 * math.sqrt(len(values)) / 2
     low = max(0, math.floor(len(values) / 2 - reach))
     ordered = sorted(values)
@@ -65,7 +72,7 @@ def interval(values: list[float]) -> tuple[float, float]:
 
 
 def table(figures: list[Row]) -> str:
-    """Return the figures as aligned text."""
+    """Return the figures as aligned text; a curve's ratios are to its first point."""
     lines = [("", "variant", "", "ratio", "90 %", "limit", "")]
     previous = ""
     for f in figures:
@@ -92,12 +99,15 @@ def table(figures: list[Row]) -> str:
     )
 
 
-def machine(postgres_version: str) -> dict[str, str]:
+def machine(postgres_version: str, extent: str) -> dict[str, str]:
     return {
+        "measured": date.today().isoformat(),
         "cpu": cpu_model(),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "postgresql": postgres_version,
-        "system": platform.platform(terse=True),
+        "extent": extent,
     }
 
 

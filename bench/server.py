@@ -13,7 +13,7 @@ import psutil
 
 from bench import processes
 from bench.client import read
-from bench.variants import PROCESSES, ROOT, Urls, Variant
+from bench.variants import ROOT, Urls, Variant
 
 START_TIMEOUT = 60.0  # seconds
 POLL = 0.005  # seconds between two tries to connect
@@ -36,8 +36,11 @@ class Server:
             **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
             **variant.environment(urls, self.port),
             "HOME": str(home),
+            "PROMETHEUS_MULTIPROC_DIR": str(home),  # of who has metrics; ours makes its own
         }
-        command = [part.replace("{port}", str(self.port)) for part in variant.command]
+        given = {"{port}": str(self.port), "{processes}": str(variant.processes)}
+        command = [given.get(part, part) for part in variant.command]
+        command = [part.replace("{port}", str(self.port)) for part in command]
         with self.log.open("wb") as log:
             started = time.perf_counter()
             self.process = subprocess.Popen(
@@ -68,7 +71,7 @@ class Server:
     def settle(self) -> None:
         """After the warm-up: take the processes that are measured, as soon as all are there."""
         deadline = time.perf_counter() + START_TIMEOUT
-        while len(found := processes.tree(self.process.pid)) <= PROCESSES:
+        while len(found := processes.tree(self.process.pid)) < self.variant.family:
             if time.perf_counter() > deadline:
                 raise ServerError(f"{self.variant.name} has {len(found)} processes:\n{self.tail()}")
             time.sleep(POLL)

@@ -24,8 +24,10 @@ class Urls:
 class Variant:
     """One server: how to start it, and what it may cost as ratios to the baseline, by cell.
 
-    `{port}` in the command is replaced by the port to listen on; it runs in the repository.
-    `wsgi` is the application for `bench profile`; who is `signed_in` gets a token in each request.
+    `{port}` in the command is replaced by the port to listen on, `{processes}` by their number; it
+    runs in the repository. `wsgi` is the application for `bench profile`; who is `signed_in` gets a
+    token in each request. `helpers` are processes beside the master and those that serve, if these
+    are several; one that is `brief` is measured for its CPU only.
     """
 
     name: str
@@ -35,6 +37,14 @@ class Variant:
     sentry: bool = False
     traces: bool = False
     limits: Mapping[str, float] = field(default_factory=dict)
+    processes: int = PROCESSES
+    helpers: int = 0
+    brief: bool = False
+
+    @property
+    def family(self) -> int:
+        """How many processes it has: uvicorn alone needs no master for a single one."""
+        return 1 if self.helpers and self.processes == 1 else 1 + self.processes + self.helpers
 
     def environment(self, urls: Urls, port: int) -> dict[str, str]:
         """Return the variables of its processes; the same names for every variant."""
@@ -45,7 +55,7 @@ class Variant:
             "APP_ENV": "production",
             "JWT_SECRET": JWT_SECRET,
             "METRICS_TOKEN": METRICS_TOKEN,
-            "WEB_CONCURRENCY": str(PROCESSES),
+            "WEB_CONCURRENCY": str(self.processes),
             "WEB_THREADS": str(THREADS),
             "RATE_LIMIT_DEFAULT": "100000000 per hour",
             **({"SENTRY_DSN": urls.sentry} if self.sentry else {}),
@@ -61,7 +71,7 @@ def gunicorn(*arguments: str) -> tuple[str, ...]:
     """Return gunicorn with its defaults: without a file it would read the service's own."""
     return (
         *(sys.executable, "-m", "gunicorn", "--config", "/dev/null"),
-        *("--bind", "127.0.0.1:{port}", "--workers", str(PROCESSES), *arguments),
+        *("--bind", "127.0.0.1:{port}", "--workers", "{processes}", *arguments),
     )
 
 
@@ -86,11 +96,12 @@ VARIANTS = (
         signed_in=True,
         sentry=True,
         limits={"read": 1.0, "list": 1.0, "insert": 1.0},
+        brief=True,
     ),
     # For information: every request and statement traced, and sent.
     Variant("ours+traces", SERVICE, "service.wsgi:app", signed_in=True, traces=True),
     # For information: the same application on the server line of gunicorn's quick start.
-    Variant("B -w 2", gunicorn("bench.baseline:app"), "bench.baseline:app"),
+    Variant("B -w 2", gunicorn("bench.baseline:app"), "bench.baseline:app", brief=True),
 )
 
 # The control: B against itself shows the noise; a ratio far from 1.00 makes a run worthless.

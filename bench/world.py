@@ -29,6 +29,7 @@ class World:
     seed: Seed
     sink: sink.Sink
     postgres_version: str
+    postgres_pid: int
 
 
 @contextlib.contextmanager
@@ -52,7 +53,9 @@ def built() -> Iterator[World]:
             # sample
             seed = Seed(author_id, token, tuple(fill(connection, author_id)))
             # end of sample
-        yield World(folder, urls, seed, sentry, str(version[0]) if version else "?")
+        assert postgres.process is not None
+        assert version is not None
+        yield World(folder, urls, seed, sentry, str(version[0]), postgres.process.pid)
 
 
 def migrate(urls: Urls) -> None:

@@ -121,8 +121,17 @@ class Script:
             raise
 
     def _ask(self, connection: Any, *command: str | int) -> Any:
-        connection.send_packed_command(connection.pack_command(*command), check_health=False)
+        connection.send_packed_command([packed(*command)], check_health=False)
         return connection.read_response()
+
+
+def packed(*command: str | int) -> bytes:
+    """A command in Redis' protocol: the client's own way looks at what may be anything.
+
+    https://redis.io/docs/latest/develop/reference/protocol-spec/#sending-commands-to-a-redis-server
+    """
+    words = [str(each).encode() for each in command]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
 
 
 def _disconnect(connections: Iterable[Any]) -> None:

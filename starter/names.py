@@ -26,7 +26,8 @@ ON_SERVERS = (
     r"{}-root\b",
     r"{}_",
 )
-KEPT = ("LICENSE", "requirements*.txt")  # whose licence it is stays; a lock is of packages
+# Whose licence it is stays; a lock is of packages.
+KEPT = ("LICENSE", "requirements*.txt", "bench/requirements.txt")
 
 
 class Name(NamedTuple):

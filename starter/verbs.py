@@ -18,7 +18,7 @@ the template is. What runs already, on servers or platforms, keeps its old name 
 FEATURE = """service/{noun} is yours to change. `.venv/bin/python -m service dev migrate` beside
 `make dev` makes its table. Then `make check test`."""
 SAMPLE = """Gone with it: its tests, and of `make bench` what asks for it (read, list, insert,
-enqueue, bench.keepalive). All else that puts load on the service, tests/chaos and tests/deploy,
+enqueue, bench.keepalive, peers). All else that puts load on it, tests/chaos and tests/deploy,
 asks for accounts from now on; tests/chaos/traffic.py is where a feature of yours may stand.
 Next: rm -rf .dev, whose database has its tables. If a server has run the sample, take this back,
 and: make remove-sample DEPLOYED=1"""

@@ -17,28 +17,38 @@ PROJECT = """
 dependencies = ["flask>=3.1"]
 [dependency-groups]
 dev = ["pytest>=9"]
+bench = ["django>=5.2"]
 """
 HASH = f" \\\n    --hash=sha256:{'0' * 64}\n"
 FLASK, PYTEST = f"flask==3.1.3{HASH}", f"pytest==9.0{HASH}"
+DJANGO = f"django==5.2{HASH}"
 
 
 @pytest.mark.parametrize(
-    ("users", "makers", "said"),
+    ("users", "makers", "peers", "said"),
     [
-        (FLASK, FLASK + PYTEST, []),
-        (PYTEST, FLASK + PYTEST, ["requirements.txt has flask None, wanted is flask>=3.1"]),
-        (FLASK.replace("3.1.3", "3.0.1"), FLASK + PYTEST, ["flask 3.0.1", "flask 3.1.3"]),
-        (FLASK, FLASK, ["requirements-dev.txt has pytest None"]),
-        (FLASK + "click==8.1\n", FLASK + PYTEST, ["lines without a version and hashes"]),
-        (f"--index-url https://x.test\n{FLASK}", FLASK + PYTEST, ["has an address or an option"]),
+        (FLASK, FLASK + PYTEST, DJANGO, []),
+        (PYTEST, FLASK + PYTEST, DJANGO, ["requirements.txt has flask None, wanted is flask>=3.1"]),
+        (FLASK.replace("3.1.3", "3.0.1"), FLASK + PYTEST, DJANGO, ["flask 3.0.1", "flask 3.1.3"]),
+        (FLASK, FLASK, DJANGO, ["requirements-dev.txt has pytest None"]),
+        (FLASK + "click==8.1\n", FLASK + PYTEST, DJANGO, ["lines without a version and hashes"]),
+        (f"--pre https://x.test\n{FLASK}", FLASK + PYTEST, DJANGO, ["has an address or an option"]),
+        (FLASK, FLASK + PYTEST, FLASK, ["bench/requirements.txt has django None"]),
+        (
+            *(FLASK, FLASK + PYTEST, DJANGO + FLASK.replace("3.1.3", "3.1.2")),
+            ["has flask 3.1.3, bench/requirements.txt 3.1.2"],
+        ),
+        (FLASK, FLASK + PYTEST, DJANGO + "click==8.1\n", ["lines without a version and hashes"]),
     ],
 )
 def test_a_lock_file_that_is_out_of_step_is_reported(
-    tmp_path: Path, users: str, makers: str, said: list[str]
+    tmp_path: Path, users: str, makers: str, peers: str, said: list[str]
 ) -> None:
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "requirements.txt").write_text(users)
     (tmp_path / "requirements-dev.txt").write_text(makers)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "requirements.txt").write_text(peers)
     found = list(problems(tmp_path))
     assert len(found) == len(said)
     assert all(part in problem for part, problem in zip(said, found, strict=True))

@@ -14,7 +14,7 @@ from redis import ConnectionError, Redis, TimeoutError
 from redis.exceptions import ResponseError
 
 from service import devservers
-from service.redis import Script, make_client
+from service.redis import Script, make_client, packed
 from tests.conftest import make_settings
 from tests.waiting import until
 
@@ -114,6 +114,16 @@ def test_a_mistake_in_a_script_does_no_harm_to_the_next_call(client: Redis) -> N
 
 def ids_of_connections(client: Redis) -> set[str]:
     return {each["id"] for each in client.client_list()}
+
+
+@pytest.mark.parametrize(
+    "command", [("PING",), ("EVALSHA", "abc", 1, "limit:ü", -5), ("SET", "", 0)]
+)
+def test_a_command_is_packed_as_the_client_packs_it(
+    client: Redis, command: tuple[str | int, ...]
+) -> None:
+    connection = client.connection_pool.make_connection()
+    assert packed(*command) == b"".join(connection.pack_command(*command))
 
 
 def test_each_thread_has_a_connection_of_its_own(client: Redis) -> None:

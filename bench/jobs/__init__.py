@@ -1,1 +1,1 @@
-"""Jobs: what an enqueue costs the request, and how fast no-op jobs run, against RQ and celery."""
+"""Jobs: what an enqueue costs the request, and how fast no-op jobs run here and elsewhere."""

@@ -42,7 +42,7 @@ class System:
 
 
 def systems(client: redis.Redis) -> list[System]:
-    from bench.jobs.celery_app import task  # needs REDIS_URL
+    from bench.jobs import celery_app, dramatiq_app  # need REDIS_URL
 
     app = create_app(Settings.load(), "bench")
 
@@ -59,12 +59,18 @@ def systems(client: redis.Redis) -> list[System]:
 
     def to_celery(count: int) -> None:
         for _ in range(count):
-            task.delay()
+            celery_app.task.delay()
+
+    def to_dramatiq(count: int) -> None:
+        for _ in range(count):
+            dramatiq_app.task.send()
 
     celery = ("-m", "celery", "-A", "bench.jobs.celery_app", "worker", "--loglevel=WARNING")
+    dramatiq = ("-m", "dramatiq", "bench.jobs.dramatiq_app", "--processes", str(PROCESSES))
     return [
         System("RQ's default worker", ("-m", "bench.jobs.rq_worker"), 2, SLOW_JOBS, to_rq),
         System("celery prefork", (*celery, f"--concurrency={PROCESSES}"), 1, JOBS, to_celery),
+        System("dramatiq", dramatiq, 1, JOBS, to_dramatiq),
         System("ours", ("-m", "bench.jobs.our_worker"), 1, JOBS, to_ours),
     ]
 
@@ -123,15 +129,16 @@ def throughput(world: World, rounds: int) -> list[Row]:
                 values[system.name].append(microseconds(client, system))
         rates = ", ".join(f"{name} {1e6 / each[-1]:.0f}/s" for name, each in values.items())
         say(f"jobs {round_ + 1}/{rounds}: {rates}")
-    rq, celery, mine = values.values()
+    rq, celery, dramatiq, mine = values.values()
     return [
         *compared("no-op job, against RQ", found[0].name, rq, mine, 1 / OVER_RQ),
         *compared("… against celery", found[1].name, celery, mine, 1 / OVER_CELERY),
+        *compared("… against dramatiq", found[2].name, dramatiq, mine, None),
     ]
 
 
 def compared(
-    label: str, name: str, base: list[float], mine: list[float], limit: float
+    label: str, name: str, base: list[float], mine: list[float], limit: float | None
 ) -> list[Row]:
     ratios = [a / b for a, b in zip(mine, base, strict=True)]
     middle = statistics.median

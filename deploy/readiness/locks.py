@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from service.environment import ROOT
 
+PEERS = "bench/requirements.txt"  # what `make bench` measures against
 _PIN = re.compile(
     r"^([\w.\[\],-]+)==([^\s;]+)[^\n]*\\\n((?:    --hash=sha256:\w{64}[^\n]*\n)+)", re.M
 )
@@ -23,12 +24,18 @@ def problems(root: Path = ROOT) -> Iterator[str]:
     wanted = project["project"]["dependencies"]
     users = dict(read_lock(root / "requirements.txt"))
     makers = dict(read_lock(root / "requirements-dev.txt"))
+    measured = dict(read_lock(root / PEERS))
+    groups = project["dependency-groups"]
     yield from unmet("requirements.txt", users, wanted)
-    yield from unmet("requirements-dev.txt", makers, wanted + project["dependency-groups"]["dev"])
+    yield from unmet("requirements-dev.txt", makers, wanted + groups["dev"])
+    yield from unmet(PEERS, measured, groups["bench"])
     for name, version in users.items():
         if makers.get(name) != version:
             yield f"requirements-dev.txt has {name} {makers.get(name)}, requirements.txt {version}"
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name, version in measured.items():  # it is installed over the others
+        if makers.get(name, version) != version:
+            yield f"requirements-dev.txt has {name} {makers[name]}, {PEERS} {version}: make lock"
+    for name in ("requirements.txt", "requirements-dev.txt", PEERS):
         yield from oddities(name, (root / name).read_text())
 
 
