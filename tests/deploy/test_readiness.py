@@ -26,7 +26,10 @@ from tests.deploy.prometheus import RULES as RULE_FILES
 from tests.deploy.standin import HEAD, HEALTHY, ONE, THREE
 from tests.deploy.test_check import copied
 
-COPIED = ("compose.yaml", "compose.production.yaml", "pyproject.toml", "requirements-dev.txt")
+COPIED = (
+    *("compose.yaml", "compose.production.yaml", "pyproject.toml"),
+    *("requirements-dev.txt", "bench/requirements.txt"),
+)
 WELL = {
     name: {"check": name, "result": "ok", "ms": 1, "why": ""}
     for name in (check.__name__ for check in smoke.CHECKS)
@@ -384,6 +387,13 @@ CASES = [
         "requirements.txt has flask None",
         {"requirements.txt": ("\nflask==", "\nflusk==")},
     ),
+    Case(
+        repository.locked_dependencies,
+        "fly",
+        "fail",
+        "bench/requirements.txt has dramatiq None",
+        {"bench/requirements.txt": None},
+    ),
     Case(repository.migrations, "fly", "pass", "0 revisions"),
     Case(repository.migrations, "fly", "fail", "versions/1_drop.py:", {DROP: REVISION}),
     Case(repository.sample_removed, "fly", "pass", "there is no service/posts"),
@@ -438,6 +448,7 @@ DECIDED_BY_PEOPLE = {operations.alerts}
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is looked at; each test puts back what it has changed."""
     root = copied(tmp_path_factory.mktemp("readiness"))
+    (root / "bench").mkdir()
     for name in COPIED:
         shutil.copy(ROOT / name, root / name)
     (root / "deploy" / "servers.toml").unlink(missing_ok=True)

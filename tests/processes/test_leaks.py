@@ -61,6 +61,7 @@ class Planted:
             "REDIS_URL": f"redis://:{{}}@127.0.0.1:{redis.port}/0",
             "SMTP_URL": f"smtp://postman:{{}}@{nowhere}",
             "SENTRY_DSN": f"http://{{}}@127.0.0.1:{sentry}/1",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization={}",
         }
         held = {name: urls.get(name, "{}").format(self.words[name]) for name in self.words}
         self.held = {name: value for name, value in held.items() if name not in SIGNING_IN}
@@ -74,6 +75,7 @@ class Planted:
             "MAIL_FROM": "shop@example.com",
             "S3_BUCKET": "bucket",
             "S3_ENDPOINT_URL": f"http://{nowhere}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{nowhere}",
             "WORKER_CONCURRENCY": "1",
             "WEB_CONCURRENCY": "1",
         }
