@@ -135,4 +135,5 @@ def size(host: Host, told: Mapping[str, str]) -> int:
 
 def _asked(host: Host, told: Mapping[str, str], query: str) -> list[str]:
     given = {**told, "PGDATABASE": "postgres"}
-    return host.runner.run(psql("-w", "-c", query), env=environment(given)).split()
+    words = [word for each in (*UNLIMITED, query) for word in ("-c", each)]
+    return host.runner.run(psql("-w", *words), env=environment(given)).split()

@@ -26,6 +26,7 @@ SETTINGS = {
     "tlsPort": 443,
     "certificateValidityPeriod": DAYS * 86400,
 }
+# By default it refuses one good nonce in twenty, to try clients; certbot asks again only once.
 SET_UP = f"""
 set -e
 apt-get -qq update
@@ -35,7 +36,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN={NAME} \
 echo {shlex.quote(json.dumps({"pebble": SETTINGS}))} >/etc/pebble.json
 cp /etc/hosts /etc/hosts.before
 systemd-run --quiet --unit pebble --setenv PEBBLE_VA_NOSLEEP=1 --setenv PEBBLE_AUTHZREUSE=0 \
-    pebble -config /etc/pebble.json
+    --setenv PEBBLE_WFE_NONCEREJECT=0 pebble -config /etc/pebble.json
 """
 # What certbot reads of root's, beside what is the package's.
 CERTBOT = "/root/.config/letsencrypt/cli.ini"
