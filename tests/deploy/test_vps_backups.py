@@ -68,6 +68,14 @@ def test_a_pg_dump_that_is_too_old_is_said_in_words() -> None:
     assert postgres.explained(other) is other
 
 
+def test_a_question_about_databases_has_the_time_that_it_needs(server: tuple[Host, Played]) -> None:
+    """Whatever limit the service's role has: how large a database is can take longer."""
+    host, played = server
+    postgres.databases(host, {}, "slipway_")
+    asked = played.full[-1]
+    assert 0 < asked.index("SET statement_timeout = 0") < asked.index("SELECT datname")
+
+
 def test_a_backup_says_what_is_in_it(server: tuple[Host, Played]) -> None:
     host, played = server
     line = backups.make(host, None, "nightly")
