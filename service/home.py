@@ -26,8 +26,8 @@ def init_app(app: Flask, settings: Settings, email: str, password: str) -> None:
         request.environ["service.csp"] = CONTENT_SECURITY_POLICY
         return send_from_directory(PAGES, "home.html")
 
-    def page_file(suffix: str) -> Response:
-        return send_from_directory(PAGES, f"home.{suffix}")
+    def page_file(name: str) -> Response:
+        return send_from_directory(PAGES, name)
 
     def page_data() -> Response:
         name, version = project()
@@ -38,5 +38,7 @@ def init_app(app: Flask, settings: Settings, email: str, password: str) -> None:
         app.add_url_rule("/", view_func=describe)
         return
     app.add_url_rule("/", view_func=page)
-    app.add_url_rule("/home.<any(css, js, svg):suffix>", view_func=page_file)
+    app.add_url_rule(
+        "/<any('home.css', 'home.js', 'home.svg', 'words.js'):name>", view_func=page_file
+    )
     app.add_url_rule("/home.json", view_func=page_data)

@@ -40,7 +40,10 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-FILES = ("ops.css", "ops.js", "home.css", "home.svg", "uPlot.iife.min.js", "uPlot.min.css")
+FILES = (
+    *("ops.css", "ops.js", "words.js", "home.css", "home.svg"),
+    *("uPlot.iife.min.js", "uPlot.min.css"),
+)
 OPEN = ("ops.page", "ops.file", "ops.sign_in", "ops.sign_out")  # without a session
 SAID = "<!-- said -->"
 WRONG = "That is not the OPS_TOKEN of this service."

@@ -14,7 +14,12 @@ from service.home import PAGES
 from service.settings import Settings
 from service.users.demo import EMAIL, PASSWORD
 
-FILES = {"/home.css": "css", "/home.js": "javascript", "/home.svg": "svg+xml"}
+FILES = {
+    "/home.css": "css",
+    "/home.js": "javascript",
+    "/home.svg": "svg+xml",
+    "/words.js": "javascript",
+}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -19,22 +19,6 @@ let seen = null; // when web answered last
 const element = (id) => document.getElementById(id);
 const clock = (time) => time.toLocaleTimeString("en-GB");
 
-// Unchanged text stays: a screen reader says only what is new, and no selection is lost.
-function write(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function duration(seconds) {
-  let left = Math.floor(seconds);
-  const words = [];
-  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
-    const count = Math.floor(left / length);
-    if (count) words.push(`${count} ${unit}`);
-    left -= count * length;
-  }
-  return words.slice(0, 2).join(" ") || "0 s";
-}
-
 async function ask(path) {
   const signal = AbortSignal.timeout(PATIENCE);
   return (await fetch(path, { cache: "no-store", signal })).json();

@@ -35,22 +35,6 @@ const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 const short = (version) => (/^[0-9a-f]{40}$/.test(version) ? version.slice(0, 12) : version);
 const colour = (variable) => getComputedStyle(document.body).getPropertyValue(variable);
 
-// Unchanged text stays: a screen reader says only what is new, and no selection is lost.
-function write(node, text) {
-  if (node.textContent !== String(text)) node.textContent = text;
-}
-
-function duration(seconds) {
-  let left = Math.floor(seconds);
-  const words = [];
-  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
-    const count = Math.floor(left / length);
-    if (count) words.push(`${count} ${unit}`);
-    left -= count * length;
-  }
-  return words.slice(0, 2).join(" ") || "0 s";
-}
-
 function bytes(count) {
   const power = Math.max(0, Math.min(3, Math.floor(Math.log2(count || 1) / 10)));
   return `${(count / 1024 ** power).toFixed(power ? 1 : 0)} ${["B", "KiB", "MiB", "GiB"][power]}`;
