@@ -1,6 +1,7 @@
 """nginx of servers of one's own, and the files by which it is switched without a reload."""
 
 import http.client
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -40,10 +41,17 @@ class Site:
 
     @contextmanager
     def served(self) -> Iterator["Site"]:
+        """nginx, when web answers by way of it."""
+        with self.started():
+            until(lambda: self.ask("/health/live")[0] == 200)
+            yield self
+
+    @contextmanager
+    def started(self) -> Iterator[None]:
         command = [program(), "-p", str(self._folder), "-c", "nginx.conf", "-e", "stderr"]
         with closing_process(spawn([*command, "-g", "daemon off; master_process off;"])):
-            until(self._answers)
-            yield self
+            until(self._listens)
+            yield
 
     def ask(self, path: str = "/api/users/me", method: str = "GET") -> tuple[int, str]:
         """The status, and who answered: a server's name, or the type of what nginx said itself."""
@@ -53,9 +61,9 @@ class Site:
             said = response.read().decode()
             return response.status, response.headers.get("Content-Type") or said
 
-    def _answers(self) -> bool:
-        with suppress(OSError):
-            return self.ask("/health/live")[0] == 200
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
         return False
 
 
@@ -90,6 +98,36 @@ def answering(name: str) -> Iterator[int]:
         yield server.server_port
         server.shutdown()
         thread.join()
+
+
+class Killed:
+    """A server that ends each connection after the request has come, so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.asked = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._times = times
+        self._thread = Thread(target=self._run)
+
+    def __enter__(self) -> "Killed":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def _run(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    self.asked += 1
+                    if self.asked > self._times:
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nback")
 
 
 @pytest.fixture
@@ -176,3 +214,25 @@ def test_with_all_of_them_out_there_is_a_problem(balanced: Site) -> None:
     for name in NAMES:
         (balanced.flags / f"out-{name}").touch()
     assert balanced.ask() == (503, PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "asked"), [("GET", (200, "back"), 4), ("POST", (503, PROBLEM), 1)]
+)
+def test_what_all_servers_have_dropped_is_sent_once_more_if_it_may_be(
+    tmp_path: Path, stack: ExitStack, method: str, answer: tuple[int, str], asked: int
+) -> None:
+    server = stack.enter_context(Killed(times=3))
+    where = ("127.0.0.1:8001", "127.0.0.2:8001", "127.0.0.1:8002")
+    site = Site(tmp_path, files(fleet(1)), dict.fromkeys(where, server.port))
+    stack.enter_context(site.started())
+    assert site.ask(method=method) == answer
+    assert server.asked == asked
+
+
+def test_what_nobody_takes_is_a_problem(tmp_path: Path, stack: ExitStack) -> None:
+    site = Site(
+        tmp_path, files(fleet(1)), {f"127.0.0.1:{port}": free_port() for port in (8001, 8002)}
+    )
+    stack.enter_context(site.started())
+    assert [site.ask(method=method) for method in ("GET", "POST")] == [(503, PROBLEM)] * 2

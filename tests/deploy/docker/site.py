@@ -1,6 +1,7 @@
 """The stack of compose.yaml on this machine's Docker engine, as somebody sees it from outside."""
 
 import json
+import re
 import ssl
 import subprocess
 import sys
@@ -76,6 +77,14 @@ def published(containers: Sequence[str]) -> set[str]:
         for port, hosts in about["HostConfig"]["PortBindings"].items():
             found |= {f"{host['HostIp']} {port}" for host in hosts}
     return found
+
+
+def retried(logs: str) -> int:
+    """How many requests nginx has sent to a second server, or to all anew. Lines of Docker Compose
+    may begin with the code that clears one."""
+    asked = re.findall(r'"event":"edge".*"upstream":"(.*?)"', logs)
+    assert asked, logs
+    return sum("," in each or " : " in each for each in asked)
 
 
 class Site:

@@ -1,6 +1,5 @@
 """Releases on a host with Docker, under load: nobody notices, and a broken one changes nothing."""
 
-import json
 import re
 import shutil
 import signal
@@ -20,7 +19,7 @@ from tests.begun import wait_for_step
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic
 from tests.deploy.docker.conftest import Record
-from tests.deploy.docker.site import Host, Site, assert_hardened, docker, published
+from tests.deploy.docker.site import Host, Site, assert_hardened, docker, published, retried
 from tests.people import PASSWORD
 from tests.waiting import until
 
@@ -53,15 +52,9 @@ def load_on(host: Host, scenario: str, record: Record) -> Iterator[Load]:
         load.wait_for_more(100)
         yield load
         load.wait_for_more(100)
-    record(scenario, load.outcomes, retried(host, start), time.monotonic() - start)
-
-
-def retried(host: Host, start: float) -> int:
-    """How many requests nginx has sent to a second server."""
     since = f"{time.monotonic() - start + 1:.0f}s"
     logs = host.compose("logs", "--no-log-prefix", "--since", since, "nginx")
-    lines = [json.loads(line) for line in logs.splitlines() if line.startswith("{")]
-    return sum("," in line.get("upstream", "") for line in lines)
+    record(scenario, load.outcomes, retried(logs), time.monotonic() - start)
 
 
 def test_three_releases_and_a_rollback_fail_no_request_and_lose_no_job(

@@ -23,7 +23,7 @@ from service.environment import ROOT, environment
 from tests.chaos.load import Ask, Load, failed
 from tests.chaos.traffic import Traffic, a_read, assert_right_or_503
 from tests.deploy.docker.conftest import Figure, Record
-from tests.deploy.docker.site import Site, assert_hardened, call, docker, published
+from tests.deploy.docker.site import Site, assert_hardened, call, docker, published, retried
 from tests.deploy.prometheus import expressions
 from tests.people import PASSWORD
 from tests.ports import free_port
@@ -84,9 +84,7 @@ def load_on(laptop: Laptop, scenario: str, record: Record) -> Iterator[Load]:
         load.wait_for_more(100)
     since = f"{time.monotonic() - start + 1:.0f}s"
     logs = laptop.compose("logs", "--no-log-prefix", "--since", since, "nginx")
-    lines = [json.loads(line) for line in logs.splitlines() if line.startswith("{")]
-    retried = sum("," in line.get("upstream", "") for line in lines)
-    record(scenario, load.outcomes, retried, time.monotonic() - start)
+    record(scenario, load.outcomes, retried(logs), time.monotonic() - start)
 
 
 def sign_in(laptop: Laptop) -> tuple[str, dict[str, str]]:
@@ -313,7 +311,7 @@ def test_a_change_of_the_code_is_followed(engine: None, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     copy = Laptop("slipway-watched", tmp_path)
-    copy.compose("up", "--detach", "--wait")
+    copy.compose("up", "--build", "--detach", "--wait")
     before = copy.container("web")
     watching = subprocess.Popen(
         ["docker", "compose", "watch", "--no-up"],
