@@ -49,7 +49,7 @@ test-chaos: setup  ## stop, crash and freeze everything under load (needs PgBoun
 	@$(BIN)/python -m pytest tests/chaos -rP --show-capture=stdout
 
 test-deploy: setup  ## build the image, run the stack, release under load (needs a Docker engine)
-	@$(BIN)/python -m pytest tests/deploy/docker tests/deploy/platforms
+	@$(BIN)/python -m pytest tests/deploy/docker tests/deploy/platforms --numprocesses 2 --dist loadscope
 	@$(BIN)/python -m pytest tests/deploy/servers --numprocesses 2 --dist loadscope  # target: vps
 
 # sample

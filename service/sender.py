@@ -50,11 +50,9 @@ class Sender(SpanProcessor):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._begin_anew()
-        forget = weakref.WeakMethod(self._begin_anew)
+        # Weak: of an app that a SIGHUP has replaced, nothing stays.
+        forget, close = weakref.WeakMethod(self._begin_anew), weakref.WeakMethod(self.close)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
-        close = weakref.WeakMethod(
-            self.close
-        )  # of an app that a SIGHUP has replaced, nothing stays
         atexit.register(lambda: (method := close()) and method())
 
     def _begin_anew(self) -> None:

@@ -134,7 +134,7 @@ class Nothing(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def sentry(port: int) -> Callable[[], None]:
+def taking(port: int) -> Callable[[], None]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Nothing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -152,15 +152,16 @@ class House:
         self.postgres = stack.enter_context(Postgres(folder / "postgres-of-degradation"))
         redis = stack.enter_context(Redis(folder / "redis-of-degradation"))
         bucket = stack.enter_context(Seaweed(folder / "seaweed-of-degradation"))
-        mail, reports = Port(smtp), Port(sentry)
-        stack.callback(mail.close)
-        stack.callback(reports.close)
+        mail, reports, traces = Port(smtp), Port(taking), Port(taking)
+        for port in (mail, reports, traces):
+            stack.callback(port.close)
         self.things: dict[str, Thing] = {
             "PostgreSQL": Process(self.postgres),
             "Redis": Process(redis),
             "S3": Process(bucket),
             "SMTP": mail,
             "Sentry": reports,
+            "Collector": traces,
         }
         self.url = own_database(self.postgres)
         env = {
@@ -174,6 +175,7 @@ class House:
             "AWS_ACCESS_KEY_ID": KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{traces.port}",
             "SENTRY_DSN": f"http://key@127.0.0.1:{reports.port}/1",
         }
         del env["DATABASE_URL"], env["REDIS_URL"]
