@@ -6,6 +6,8 @@ Nothing to change here; retries and time-outs are settings.
 import random
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -104,6 +106,18 @@ def connect_to(url: SecretStr, *, patience: float, **kwargs: Any) -> Connection:
         if not (is_refused(error) and is_renewed(url, used)):
             raise
     return connect(address(url), patience=patience, **kwargs)
+
+
+@contextmanager
+def limited(connection: Connection, seconds: float) -> Iterator[None]:
+    """A transaction whose statements the server cancels after so many seconds each
+    (psycopg.errors.QueryCanceled): what a client merely stops waiting for, it does to its end.
+
+    As a statement, not as an option of the connection, which PgBouncer would refuse.
+    """
+    with connection.transaction():
+        connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+        yield
 
 
 def is_hopeless(error: BaseException) -> bool:

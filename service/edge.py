@@ -38,6 +38,7 @@ _SANE_ID = re.compile(r"[\w.:=+/@-]{1,128}", re.ASCII)
 _HOST = re.compile(r"([A-Za-z0-9._-]+(?::(?!80$)\d+)?|\[[0-9A-Fa-f:.]+\](?::(?!80$)\d+)?)(?::80)?")
 _SENT_AS_IT_IS = "%/?:@!$&'()*+,;=~-._[]|"
 _UNMATCHED = "unmatched"  # one label for all unknown paths, or scanners would fill the metrics
+_OPERATORS = ("/metrics/", "/ops/")  # what is promised to users is measured by what they ask
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
 
 Environ = dict[str, Any]
@@ -150,11 +151,12 @@ def behind_proxies(app: Callable[..., Any], hops: int) -> Callable[..., Any]:
 
 
 def _record(environ: Environ, status: str, route: str, seconds: float) -> str:
-    """Count and log a request; its method, as it may be told."""
+    """Count and log a request, a user's at least; its method, as it may be told."""
     method: str = environ["REQUEST_METHOD"]
     if method not in _METHODS:
         method = "OTHER"
-    metrics.observe(method, route, status, seconds)
+    if not f"{route}/".startswith(_OPERATORS):
+        metrics.observe(method, route, status, seconds)
     log.info(
         "request",
         method=method,

@@ -53,7 +53,7 @@ TOO_OFTEN = "Too many attempts. Try again in {} s."
 @bp.before_request
 def check() -> None:
     """Raises Forbidden for what another site sends, Unauthorized without session or token."""
-    if "Authorization" in request.headers:  # which no other site can send
+    if _has_bearer():  # which no other site can send; Basic may be a proxy's, in front of us
         if not is_bearer(_token(), request.headers["Authorization"]):
             limits.count("rate_limit_login")
             raise Unauthorized("The operator's page needs its token: Authorization: Bearer.")
@@ -70,7 +70,7 @@ def check() -> None:
 @bp.get("")
 def page() -> Response:
     """The page, or the form to sign in with."""
-    if "Authorization" in request.headers or _is_signed_in():
+    if _has_bearer() or _is_signed_in():
         return _html("ops.html")
     return _html("ops-sign-in.html")
 
@@ -132,6 +132,10 @@ def change(id: UUID, verb: str) -> Response:
     about = {"verb": verb, "job": str(id), "function": done[0].function if done else None}
     log.warning("operator", **about, changed=bool(done), client=request.remote_addr)
     return jsonify(changed=bool(done), status=status)
+
+
+def _has_bearer() -> bool:
+    return request.headers.get("Authorization", "").lower().startswith("bearer ")
 
 
 def _is_signed_in() -> bool:

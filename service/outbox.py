@@ -50,6 +50,7 @@ class Job(Model):
         Index(None, "due_at", postgresql_where=text(_UNFINISHED)),
         Index(None, "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index(None, "function", postgresql_where=text("status = 'failed'")),
+        Index("ix_jobs_failed_at", "finished_at", postgresql_where=text("status = 'failed'")),
     )
 
     function: Mapped[str]

@@ -12,12 +12,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 import structlog
 from flask import Flask
 
 from service import backlog, claims, logs, metrics, presence, vitals
-from service.connections import CONNECT_TIMEOUT, connect_to
+from service.connections import CONNECT_TIMEOUT, Connection, connect_to, limited
 from service.environment import project
 from service.handover import key_of
 from service.health import Answer, Health
@@ -27,10 +26,8 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 
-PATIENCE = 1.5  # seconds that an answer of the database may take
 MOST = 50  # failed jobs that are shown
 WORST = 5  # routes that have answered with 5xx
-OURS = "/ops"  # requests that the page itself makes count for nothing
 FAILED = """
     SELECT id::text, function, queue, attempts, finished_at, coalesce(error, '')
     FROM jobs WHERE status = 'failed' ORDER BY finished_at DESC LIMIT %s
@@ -72,14 +69,16 @@ class Overview:
 
             def connected() -> Part:
                 found = connect_to(
-                    self._settings.database_url, patience=PATIENCE, connect_timeout=CONNECT_TIMEOUT
+                    self._settings.database_url,
+                    patience=vitals.PATIENCE,
+                    connect_timeout=CONNECT_TIMEOUT,
                 )
                 return {"is": stack.enter_context(found)}
 
             if "error" in (connection := _part(connected)):
                 return dict.fromkeys(("jobs", "database"), connection)
             asked = connection["is"]
-            return {"jobs": _part(lambda: jobs(asked)), "database": _part(lambda: database(asked))}
+            return {"database": _asked(asked, database), "jobs": _asked(asked, jobs)}
 
     def _of_redis(self, answer: Answer) -> Part:
         if answer.status == "down":
@@ -93,6 +92,16 @@ def _part(ask: Callable[[], Part]) -> Part:
     except Exception as error:  # whatever is wrong with it, the other parts are shown
         log.warning("a part of /ops cannot be had", reason=claims.told(error))
         return _error(claims.told(error))
+
+
+def _asked(connection: Connection, question: Callable[[Connection], Part]) -> Part:
+    """One that takes the database too long is cancelled, and the next may be asked."""
+
+    def answer() -> Part:
+        with limited(connection, vitals.LIMIT):
+            return question(connection)
+
+    return _part(answer)
 
 
 def _error(reason: str) -> Part:
@@ -113,8 +122,6 @@ def traffic() -> Part:
     plain: defaultdict[str, float] = defaultdict(float)
     for family in metrics.registry().collect():
         for name, labels, value, *_ in family.samples:
-            if labels.get("route", "").startswith(OURS):
-                continue
             if name == "http_requests_total":
                 requests[labels["status"]] += int(value)
                 if labels["status"] == "5xx":
@@ -144,7 +151,7 @@ def traffic() -> Part:
     }
 
 
-def jobs(asked: psycopg.Connection) -> Part:
+def jobs(asked: Connection) -> Part:
     queues: dict[str, Part] = {name: {"queue": name} for name in QUEUES}
     for name, status, count, age in asked.execute(backlog.UNFINISHED):
         found = queues.setdefault(name, {"queue": name})
@@ -164,7 +171,7 @@ def jobs(asked: psycopg.Connection) -> Part:
     }
 
 
-def database(asked: psycopg.Connection) -> Part:
+def database(asked: Connection) -> Part:
     states: dict[str, int] = dict(asked.execute(vitals.CONNECTIONS).fetchall())
     most, size, *_ = asked.execute(vitals.DATABASE).fetchone() or (0, 0)
     return {

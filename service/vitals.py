@@ -4,7 +4,7 @@ Add a figure: a family in one of the functions below. Every web of a fleet says 
 so rules and dashboards take the `max`, never the `sum`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import psycopg
 import structlog
@@ -14,16 +14,17 @@ from prometheus_client.registry import Collector
 from redis import Redis, RedisError
 
 from service import backlog
-from service.connections import CONNECT_TIMEOUT, Connection, connect_to
+from service.connections import CONNECT_TIMEOUT, Connection, connect_to, limited
 from service.redis import make_client
 from service.settings import Settings
 
 log = structlog.get_logger()
 
-PATIENCE = 1.5  # seconds that a scrape waits for the database
+PATIENCE = 1.5  # seconds that a scrape waits for an answer of the database
+LIMIT = 1.0  # seconds after which the database is to give up on it
 CONNECTIONS = """
     SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity
-    WHERE datname = current_database() GROUP BY 1
+    WHERE datid IS NOT NULL GROUP BY 1
 """
 DATABASE = """
     SELECT current_setting('max_connections')::int, pg_database_size(datid),
@@ -43,11 +44,11 @@ class Vitals(Collector):
         database = GaugeMetricFamily("database_up", "Whether PostgreSQL answers this process.")
         try:
             with connect_to(self._url, patience=PATIENCE, connect_timeout=CONNECT_TIMEOUT) as asked:
-                found = [*backlog.families(asked), *_of_database(asked)]
+                found = [*_told(asked, _of_database), *_told(asked, backlog.families)]
             database.add_metric([], 1)
             yield from found
         except psycopg.Error as error:
-            log.warning("no metrics of database and jobs", reason=str(error).strip())
+            log.warning("the database has no metrics", reason=str(error).strip())
             database.add_metric([], 0)
         yield database
         redis = GaugeMetricFamily("redis_up", "Whether Redis answers this process.")
@@ -60,9 +61,19 @@ class Vitals(Collector):
         yield redis
 
 
+def _told(asked: Connection, question: Callable[[Connection], Iterable[Metric]]) -> list[Metric]:
+    """None, if that takes the database too long: it is up all the same."""
+    try:
+        with limited(asked, LIMIT):
+            return list(question(asked))
+    except psycopg.errors.QueryCanceled as error:
+        log.warning("the database was too slow", of=question.__name__, reason=str(error).strip())
+        return []
+
+
 def _of_database(asked: Connection) -> Iterator[Metric]:
     open_ = GaugeMetricFamily(
-        "database_connections", "Connections to the database by state.", labels=["state"]
+        "database_connections", "Connections to the server by state.", labels=["state"]
     )
     for state, count in asked.execute(CONNECTIONS):
         open_.add_metric([state], count)

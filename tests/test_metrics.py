@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from service.app import create_app
 from service.settings import Settings
 from tests.serving import Served
-from tests.waiting import until
+from tests.waiting import held_up, until
 
 TOKEN = "a token of the tests, long enough for production"
 NAMES = {
@@ -110,9 +111,24 @@ def test_a_route_is_labelled_by_its_rule_and_not_by_its_path(client: FlaskClient
     assert read(client.get("/metrics").text)[key] >= 1
 
 
-def test_health_is_not_counted(client: FlaskClient) -> None:
-    client.get("/health/live")
-    assert "/health" not in client.get("/metrics").text
+@pytest.mark.parametrize("path", ["/health/live", "/metrics", "/ops", "/ops/state.json"])
+def test_what_no_user_asks_for_is_not_counted(settings: Settings, path: str) -> None:
+    client = client_with(settings, ops_token=SecretStr(TOKEN))
+    client.get(path)
+    assert f'"{path}"' not in client.get("/metrics").text
+
+
+def test_jobs_that_cannot_be_counted_in_time_are_no_database_that_is_down(
+    settings: Settings,
+) -> None:
+    url = settings.database_url.get_secret_value().replace("+psycopg", "")
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE jobs")
+        found = read(client_with(settings).get("/metrics").text)
+        assert held_up(other) == 0  # nobody goes on asking
+    assert found["database_up", ()] == 1
+    assert ("database_connections_max", ()) in found
+    assert ("outbox_overdue_jobs", ()) not in found
 
 
 @pytest.mark.parametrize(
@@ -185,6 +201,7 @@ def test_processes_that_come_and_go_leave_nothing_that_a_scrape_would_read(
         def scrape() -> None:
             while not stop.is_set():
                 answers.append(web.request("GET", "/metrics"))
+                answers.append(web.request("GET", "/docs"))
                 asked[0] += 1
 
         def ask() -> None:
@@ -193,12 +210,14 @@ def test_processes_that_come_and_go_leave_nothing_that_a_scrape_would_read(
         ask()
         with ThreadPoolExecutor(1) as pool:
             scraping = pool.submit(scrape)
-            for _ in range(4):
-                before = {worker.pid for worker in master.children()}
-                web.process.send_signal(signal.SIGHUP)
-                until(lambda: len(now := pids(master)) == 2 and not now & before)  # noqa: B023
-                ask()
-            stop.set()
+            try:
+                for _ in range(4):
+                    before = {worker.pid for worker in master.children()}
+                    web.process.send_signal(signal.SIGHUP)
+                    until(lambda: len(now := pids(master)) == 2 and not now & before, 40)  # noqa: B023
+                    ask()
+            finally:
+                stop.set()
             scraping.result()
         os.kill(killed := min(pids(master)), signal.SIGKILL)
         until(lambda: len(now := pids(master)) == 2 and killed not in now)
@@ -207,7 +226,7 @@ def test_processes_that_come_and_go_leave_nothing_that_a_scrape_would_read(
         files = {path.name for path in folder.iterdir()}
     assert {answer.status for answer in answers} == {200}
     assert last["http_requests_total", ("GET", "/openapi.json", "2xx")] == 6
-    assert last["http_requests_total", ("GET", "/metrics", "2xx")] == asked[0]
+    assert last["http_requests_total", ("GET", "/docs", "2xx")] == asked[0]
     assert last["http_requests_in_flight", ()] == 1
     # Four at most at a time, while two take over from two, and the master.
     owners = {name.removesuffix(".db").rpartition("_")[2] for name in files}

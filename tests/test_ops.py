@@ -168,6 +168,21 @@ def test_a_wrong_bearer_is_counted_too_and_a_right_one_is_not(settings: Settings
     assert statuses == [401, 401, 429]
 
 
+def test_a_proxy_s_own_password_is_nothing_to_us(settings: Settings) -> None:
+    client = limited(settings)
+    basic = {"Authorization": "Basic c29tZWJvZHk6c2VjcmV0"}
+    assert [client.get("/ops", headers=basic).status_code for _ in range(4)] == [200] * 4
+    assert client.get("/ops/state.json", headers=basic).status_code == 401
+    assert sign_in(client, **basic).status_code == 303
+    assert client.get("/ops/state.json", headers=basic).status_code == 200
+
+
+def test_an_idempotency_key_is_no_user_s_here(shared: Flask, stranger: FlaskClient) -> None:
+    path = f"/ops/jobs/{fail(shared)}/discard"
+    answer = stranger.post(path, headers=BEARER | {"Idempotency-Key": "the-same"})
+    assert (answer.status_code, answer.json) == (200, {"changed": True, "status": None})
+
+
 def test_tokens_are_limited_without_redis_too(settings: Settings) -> None:
     """Each process by a share of the limit that is at most half: one of two attempts."""
     database = settings.database_url.get_secret_value()

@@ -4,11 +4,12 @@ import socket
 import time
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 from pydantic import SecretStr
 
-from service import presence
+from service import overview, presence
 from service.app import create_app
 from service.devservers import Postgres, Redis
 from service.environment import project
@@ -17,7 +18,7 @@ from service.settings import Settings
 from tests.children import Logs
 from tests.conftest import make_settings
 from tests.serving import Served, own_database, variables
-from tests.waiting import until
+from tests.waiting import held_up, until
 
 TOKEN = "a token of the tests, long enough for production"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -105,6 +106,23 @@ def test_a_database_without_tables_hides_no_more_than_the_jobs(
     found = state(postgres.create_database("without_tables"), urls[1])
     assert list(missing(found)) == ["jobs"]
     assert "jobs" in missing(found)["jobs"]
+
+
+def test_a_question_that_takes_long_is_cancelled_and_hides_no_other(urls: tuple[str, str]) -> None:
+    with psycopg.connect(urls[0].replace("+psycopg", "")) as other:
+        other.execute("LOCK TABLE jobs")
+        found = state(*urls)
+        assert held_up(other) == 0  # nobody goes on asking
+    assert list(missing(found)) == ["jobs"]
+    assert "statement timeout" in missing(found)["jobs"]
+
+
+def test_the_last_jobs_that_failed_are_found_by_their_index(urls: tuple[str, str]) -> None:
+    with psycopg.connect(urls[0].replace("+psycopg", "")) as asked:
+        asked.execute("SET enable_seqscan = off")
+        plan = asked.execute(f"EXPLAIN {overview.FAILED % 50}").fetchall()
+    assert any("ix_jobs_failed_at" in line for (line,) in plan), plan
+    assert not any("Sort" in line for (line,) in plan), plan
 
 
 def test_the_page_s_own_requests_count_for_nothing(urls: tuple[str, str]) -> None:

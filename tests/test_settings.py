@@ -117,6 +117,11 @@ def test_production_is_the_default(load: object) -> None:
             "OTEL_EXPORTER_OTLP_HEADERS",
             "NAME=VALUE",
         ),
+        (
+            {"OTEL_EXPORTER_OTLP_HEADERS": f"a=%20{SECRET}"},
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "NAME=VALUE",
+        ),
         ({"OTEL_TRACES_SAMPLER_ARG": "2"}, "OTEL_TRACES_SAMPLER_ARG", "less than or equal to 1"),
         ({"METRICS_TOKEN_FILE": "/dev/null"}, "METRICS_TOKEN_FILE", "a file that is empty"),
     ],

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import psycopg
 
 T = TypeVar("T")
 
@@ -14,3 +16,11 @@ def until(condition: Callable[[], T], seconds: float = 20) -> T:
         assert time.monotonic() < deadline, "what was waited for did not happen"
         time.sleep(0.01)
     return found
+
+
+def held_up(asked: psycopg.Connection[Any]) -> int:
+    """How many clients of this database wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    row = asked.execute(f"{query} AND datname = current_database()").fetchone()
+    assert row is not None
+    return int(row[0])

@@ -59,7 +59,8 @@ def _addressed(fleet: Fleet) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, "user"), f"is {server.user!r}: no user's name"
         if doors[server.address, server.port] > 1:
             yield (*path, "address"), f"{server.address} is another server's too"
-        if len(fleet.servers) > 1 and is_public(server.private):
+        talks = len(fleet.servers) > 1 or fleet.monitoring.prometheus
+        if talks and is_public(server.private):
             yield (*path, "private"), private_wanted(server.private)
 
 
@@ -116,6 +117,6 @@ def is_public(text: str) -> bool:
 
 def private_wanted(address: str) -> str:
     return (
-        "is needed where there are several: their address on a network of their own, as Redis'"
-        f" traffic is not encrypted ({address} is public)"
+        "is needed where there are several, or a Prometheus: their address on a network of their"
+        f" own, as neither Redis' traffic nor what is measured is encrypted ({address} is public)"
     )

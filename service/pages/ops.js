@@ -5,8 +5,9 @@
 const PERIOD = 3000; // ms between two questions
 const PATIENCE = 8000; // ms; an answer takes 5 s if everything hangs
 const KEPT = 900; // seconds that the charts show
-const WINDOW = 15000; // ms over which rates and percentiles are taken
+const WINDOW = 15000; // ms over which rates and percentiles are taken, if one is asked so often
 const SURE = 5000; // ms in which a second click discards
+const DOUBLE = 500; // ms in which it is the second half of a double click
 const DOWN = { down: "down", behind: "behind the code", diverged: "diverged from the code" };
 const digits = (v) => v.toFixed(v && v < 10 ? 1 : 0);
 // By chart: the series with their lines, what a value reads like, and the least height of the axis.
@@ -81,7 +82,6 @@ function show(state) {
     if (!error) fill(state[part], state);
   }
   past.push({ at: Date.now(), ...measure(state), waiting: waiting(state.jobs) });
-  while (past[0].at < Date.now() - KEPT * 1000) past.shift();
   draw();
 }
 
@@ -128,7 +128,7 @@ function fill(id, texts) {
 const PARTS = {
   traffic({ in_flight: inFlight, pool, refused, uncounted, requests, failing }, { instance }) {
     const all = plural(sum(requests), "request");
-    write(element("whose"), `Of the instance that answers, ${instance.host}, over the last 15 s. ${all} since it started, which is what the sums below count from; this page’s own are left out.`);
+    write(element("whose"), `Of the instance that answers, ${instance.host}, over the last 15 s, or since its last answer. ${all} of users since it started, which is what the sums below count from.`);
     write(element("failing"), list(failing));
     write(element("in-flight"), inFlight);
     write(element("pool"), pool.max ? `${pool.in_use} of ${pool.max} in use, ${pool.waited_s.toFixed(1)} s waited for` : "not used yet");
@@ -147,8 +147,8 @@ const PARTS = {
     element("failed-jobs").hidden = !failed;
     showFailed(shown);
   },
-  redis({ processes, children, versions, memory, memory_max: most, waiting: ids }) {
-    const now = Date.now() / 1000;
+  redis({ processes, children, versions, memory, memory_max: most, waiting: ids }, { at }) {
+    const now = Date.parse(at) / 1000; // by their clocks, not by this browser's
     fill("processes", processes.map((each) => [
       each.kind, short(each.version), duration(now - each.started) + (each.silent_s > 12 ? `, silent for ${duration(each.silent_s)}` : ""), `${each.host}, ${each.pid}`,
     ]));
@@ -191,9 +191,10 @@ function makeRow(job) {
   discard.ariaLabel = `Discard ${job.function}`;
   retry.addEventListener("click", () => change(job, "retry", "will be tried again"));
   discard.addEventListener("click", () => {
+    if (Date.now() - discard.dataset.sure < DOUBLE) return;
     if (discard.dataset.sure) return change(job, "discard", "is discarded");
     const label = (text) => [discard.textContent, discard.ariaLabel] = [text, `${text} ${job.function}`];
-    discard.dataset.sure = "asked";
+    discard.dataset.sure = Date.now();
     label("Really discard");
     setTimeout(() => (delete discard.dataset.sure, label("Discard")), SURE);
   });
@@ -219,8 +220,9 @@ function measure({ instance, traffic }) {
   const kept = samples.get(instance.id) ?? [];
   samples.set(instance.id, kept);
   const at = performance.now();
-  while (kept.length && (kept[0].at < at - WINDOW || sum(kept[0].traffic.requests) > sum(traffic.requests))) kept.shift();
+  if (kept.length && sum(kept.at(-1).traffic.requests) > sum(traffic.requests)) kept.length = 0; // it began anew
   kept.push({ at, traffic });
+  while (kept.length > 2 && kept[1].at <= at - WINDOW) kept.shift(); // of many instances each is asked seldom
   if (kept.length === 1) return {};
   const [{ at: since, traffic: before }] = kept;
   const grown = (status) => (traffic.requests[status] ?? 0) - (before.requests[status] ?? 0);
@@ -263,13 +265,14 @@ function makeChart(id) {
     series: [{}, ...lines],
   };
   plots[id] = new uPlot(options, [[], ...lines.map(() => [])], element(id));
-  const caption = element(id).parentElement.querySelector("figcaption");
-  for (const line of Object.values(series)) caption.append(Object.assign(document.createElement("span"), { className: `key-${line}` }));
+  const key = element(id).parentElement.querySelector(".key");
+  for (const line of Object.values(series)) key.append(Object.assign(document.createElement("span"), { className: `key-${line}` }));
   new ResizeObserver(() => plots[id].setSize({ width: element(id).clientWidth, height: 150 })).observe(element(id));
 }
 
 function draw() {
   if (!past.length) return;
+  while (past[0].at < Date.now() - KEPT * 1000) past.shift();
   for (const [id, [series, format]] of Object.entries(CHARTS)) {
     if (!plots[id]) makeChart(id);
     const labels = Object.keys(series);
@@ -277,7 +280,7 @@ function draw() {
     plots[id].setData([past.map((each) => each.at / 1000), ...columns]);
     const words = columns.map((values, i) => `${labels[i]} ${values.at(-1) === null ? "–" : format(values.at(-1))}`);
     const most = columns.map((values, i) => `${labels[i]} at most ${format(Math.max(0, ...values))}`);
-    element(id).parentElement.querySelectorAll("figcaption span").forEach((key, i) => write(key, words[i]));
+    element(id).parentElement.querySelectorAll(".key span").forEach((key, i) => write(key, words[i]));
     element(id).ariaLabel = `Chart, now: ${words.join(", ")}; in the last minutes: ${most.join(", ")}`;
   }
   const minutes = new Map(past.map((each) => [Math.floor(each.at / 60000), each])); // the last of each

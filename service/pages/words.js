@@ -6,7 +6,7 @@ function write(node, text) {
 }
 
 function duration(seconds) {
-  let left = Math.floor(seconds);
+  let left = Math.max(0, Math.floor(seconds)); // clocks differ
   const words = [];
   for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
     const count = Math.floor(left / length);

@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from deploy.shell import Failed
-from deploy.vps import cli, edge
+from deploy.vps import cli, edge, rules
 from deploy.vps.edge import Nginx
 from deploy.vps.host import measure
 from deploy.vps.provision import firewall, monitoring, packages
+from deploy.vps.provision.addresses import resolved
 from deploy.vps.provision.entries import Entry, File, Gone
 from deploy.vps.provision.preflight import About
 from deploy.vps.scrape import TOKEN, ports, scrape_configs
@@ -60,9 +61,24 @@ def test_the_node_exporter_is_installed_and_listens_on_the_private_address_alone
     about = About()
     assert "prometheus-node-exporter" in packages.wanted(THREE, WORKER, about)
     assert "prometheus-node-exporter" not in packages.wanted(fleet(ONE), ONE, about)
-    (file,) = monitoring.exporter(THREE, WORKER)
+    (_, unit, file) = monitoring.exporter(THREE, WORKER)
     assert isinstance(file, File)
+    assert isinstance(unit, File)
     assert "--web.listen-address=[fd00::3]:9100 " in file.content
+    assert "After=network-online.target" in unit.content  # before that the address may not be there
+
+
+def test_one_server_is_not_asked_over_the_internet() -> None:
+    public = ONE.model_copy(update={"address": "8.8.8.8", "private": "8.8.8.8"})
+    assert not list(rules.contradictions(fleet(public)))
+    ((path, said),) = rules.contradictions(fleet(public, **WATCHED))
+    assert path == ("servers", "one", "private")
+    assert "8.8.8.8 is public" in said
+
+
+def test_of_one_server_that_is_asked_the_address_is_looked_up() -> None:
+    named = ONE.model_copy(update={"private": "localhost"})
+    assert resolved(fleet(named, **WATCHED)).servers[0].private in ("127.0.0.1", "::1")
 
 
 def test_worker_and_scheduler_have_a_port_each_where_there_are_any() -> None:

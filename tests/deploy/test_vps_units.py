@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.vps.provision import postgres, redis
+from deploy.vps.provision import redis, system
 from service.environment import ROOT
 from service.settings import Settings
 
@@ -99,7 +99,7 @@ def test_what_ends_is_started_again(name: str) -> None:
     assert int(found["Unit"]["StartLimitBurst"]) >= 30
 
 
-@pytest.mark.parametrize("text", [postgres.UNIT, redis.UNIT], ids=["postgresql", "redis"])
+@pytest.mark.parametrize("text", [system.ANYWAY, redis.UNIT], ids=["any", "redis"])
 def test_what_is_killed_comes_back_however_often(text: str) -> None:
     unit = ConfigParser(strict=False, interpolation=None)
     unit.read_string(text)

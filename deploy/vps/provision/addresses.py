@@ -12,7 +12,7 @@ def resolved(fleet: Fleet) -> Fleet:
     """With an address in the place of each name by which servers reach each other: firewalls and
     pg_hba.conf want addresses. One that is alone may be called as ~/.ssh/config has it. Raises
     Failed."""
-    if len(fleet.servers) == 1:
+    if len(fleet.servers) == 1 and not fleet.monitoring.prometheus:
         return fleet
     servers = tuple(each.model_copy(update={"private": _private(each)}) for each in fleet.servers)
     found = fleet.model_copy(update={"servers": servers})

@@ -1,13 +1,14 @@
 """What Prometheus asks a server: Debian's node exporter, worker and scheduler, and a file of ours.
 
-web is asked through nginx (edge.py). Without `[monitoring]` nothing of this is there.
+web is asked through nginx (edge.py). Without `[monitoring]` nothing of this is there, but for the
+exporter if it was once: the firewall lets nobody ask it.
 """
 
 from pathlib import Path
 
 from deploy.vps.provision.entries import Entry, File, Folder, Gone
 from deploy.vps.provision.operations import files, settle, step, units
-from deploy.vps.provision.system import MADE
+from deploy.vps.provision.system import ANYWAY, MADE
 from deploy.vps.scrape import PORTS
 from deploy.vps.servers import Fleet, Server
 
@@ -27,7 +28,8 @@ def apply(fleet: Fleet, server: Server) -> None:
     step("monitoring", files, [*exporter(fleet, server), *ours(fleet), *ports(fleet, server)])
     step("monitoring", settle, "systemd", ["systemctl", "daemon-reload"])
     if wanted:
-        step("monitoring", settle, "node-exporter", ["systemctl", "restart", EXPORTER])
+        again = [["systemctl", "daemon-reload"], ["systemctl", "restart", EXPORTER]]
+        step("monitoring", settle, "node-exporter", *again)
         step("monitoring", units, [EXPORTER, TIMER])
     commands = [["systemctl", "daemon-reload"]]
     if server.has("worker"):
@@ -45,7 +47,12 @@ def exporter(fleet: Fleet, server: Server) -> list[Entry]:
         f"--web.listen-address={host}:{PORTS['node']} --collector.textfile.directory={METRICS}"
     )
     path = "/etc/default/prometheus-node-exporter"
-    return [File(path, f'{MADE}ARGS="{arguments}"\n', pending="node-exporter")]
+    dropin = f"{SYSTEM}/{EXPORTER}.d"
+    return [
+        Folder(dropin),
+        File(f"{dropin}/slipway.conf", ANYWAY, pending="node-exporter"),
+        File(path, f'{MADE}ARGS="{arguments}"\n', pending="node-exporter"),
+    ]
 
 
 def ours(fleet: Fleet) -> list[Entry]:

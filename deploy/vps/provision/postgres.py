@@ -23,22 +23,10 @@ from deploy.vps.provision.operations import (
 )
 from deploy.vps.provision.preflight import About, steps
 from deploy.vps.provision.secrets import Secrets
-from deploy.vps.provision.system import MADE
+from deploy.vps.provision.system import ANYWAY, MADE
 from deploy.vps.servers import Fleet, Server
 
 ROLE = Path(__file__).with_name("role.sql")
-# The private address may come up late: PostgreSQL would go without it. And Debian's unit leaves a
-# cluster dead that was killed; one that was stopped in order stays so, as pg_ctlcluster wants it.
-UNIT = MADE + (
-    "[Unit]\n"
-    "After=network-online.target\n"
-    "Wants=network-online.target\n"
-    "StartLimitIntervalSec=0\n"
-    "\n"
-    "[Service]\n"
-    "Restart=on-failure\n"
-    "RestartSec=1s\n"
-)
 CLUSTERS = "/etc/postgresql"  # below it, a folder for each version
 # Settings that are wrong are said before they are taken; a restart, which ends connections, only if
 # what was changed needs one.
@@ -71,7 +59,9 @@ MAKE_ROLE = """runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 >/dev/null""
 def apply(fleet: Fleet, server: Server, secrets: Secrets) -> None:
     about: About = host.data.about
     dropin = "/etc/systemd/system/postgresql@.service.d"
-    unit = [Folder(dropin), File(f"{dropin}/slipway.conf", UNIT, pending="systemd")]
+    # Debian's unit leaves a cluster dead that was killed. One that was stopped in order stays so,
+    # as pg_ctlcluster wants it.
+    unit = [Folder(dropin), File(f"{dropin}/slipway.conf", ANYWAY, pending="systemd")]
     step("postgresql", files, unit)
     conf = [settings(fleet, server, memory) for memory in steps(about.memory)]
     step("postgresql", _settings, pg_hba(fleet, server), conf)

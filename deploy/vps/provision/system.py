@@ -15,6 +15,18 @@ SWAP = "/swapfile"
 SWAP_BELOW = 2 * 1024**2  # KiB of memory
 SWAP_SIZE = 1024**3  # bytes
 MADE = "# Made by `python -m deploy vps provision`, which makes it anew: changes here are lost.\n"
+# For a unit of Debian's that listens at the private address: that may come up late. What fails is
+# started again, however often.
+ANYWAY = MADE + (
+    "[Unit]\n"
+    "After=network-online.target\n"
+    "Wants=network-online.target\n"
+    "StartLimitIntervalSec=0\n"
+    "\n"
+    "[Service]\n"
+    "Restart=on-failure\n"
+    "RestartSec=1s\n"
+)
 
 # What is to be updated is the distribution's own choice (its security archive); no reboot, which
 # would be for the operator to choose: `needrestart` and /run/reboot-required say that one is due.

@@ -9,6 +9,7 @@ import pytest
 from tests.deploy.servers.authority import DAYS, NAME, Authority
 from tests.deploy.servers.fleet import DOMAIN, Fleet, assert_none_failed
 from tests.deploy.servers.lab import Server
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +21,14 @@ def authority(key: str) -> Iterator[Authority]:
 @contextmanager
 def lets_encrypt(fleet: Fleet, authority: Authority) -> Iterator[None]:
     """Settings that ask for it; with the end of it the certificate is the server's own again."""
-    with authority.trusted_by(fleet.front):
-        change(fleet, 'tls = "self-signed"', 'tls = "letsencrypt"\nemail = "ops@example.com"')
-        try:
+    try:
+        with authority.trusted_by(fleet.front):
+            change(fleet, 'tls = "self-signed"', 'tls = "letsencrypt"\nemail = "ops@example.com"')
             yield
-        finally:
-            authority.leads_nowhere()
-            fleet.clone.git("checkout", "--", "deploy/servers.toml")
-            fleet.ok("provision", "--yes")
+    finally:
+        authority.leads_nowhere()
+        fleet.clone.git("checkout", "--", "deploy/servers.toml")
+        fleet.ok("provision", "--yes")  # at last: it takes the files that are there then as right
 
 
 def change(fleet: Fleet, old: str, new: str) -> None:
@@ -56,7 +57,7 @@ def test_it_comes_when_the_domain_leads_here_and_is_renewed_and_fails_no_request
         assert one.status()["one"]["certificate_days"] == DAYS - 1  # begun days do not count
         assert "nothing changed" in one.ok("provision")
         one.front.sh("systemctl start certbot.service")  # what certbot.timer starts
-        assert authority.serial(one, DOMAIN) != first
+        until(lambda: authority.serial(one, DOMAIN) != first)  # nginx reloads in its own time
     assert_none_failed(load)
     with pytest.raises(ssl.SSLCertVerificationError):
         authority.serial(one, DOMAIN)
