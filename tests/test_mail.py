@@ -14,12 +14,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from flask import Flask
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 
 from service import mail
 from service.mail import Folder, Smtp, make_post, to_log
 from service.settings import Settings
 from service.sources import SettingsError
+from tests.logged import logged
 from tests.ports import free_port
 
 # aiosmtpd warns of a server that takes passwords without TLS, which is what a test wants.
@@ -173,7 +173,7 @@ def test_in_development_it_is_a_file(app: Flask, tmp_path: Path) -> None:
 
 
 def test_without_a_server_the_log_says_that_there_was_one_and_not_to_whom(app: Flask) -> None:
-    with app.app_context(), capture_logs() as events:
+    with app.app_context(), logged(mail) as events:
         app.extensions["mail"] = to_log
         mail.send("dora@example.com", "Hello", "the text")
     assert events[0]["event"] == "mail not sent: there is no SMTP_URL"

@@ -14,7 +14,6 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection, NullPool, create_engine, text
-from structlog.testing import capture_logs
 
 from service import migrations
 from service.devservers import Postgres
@@ -23,6 +22,7 @@ from service.migrations import MigrationError, migrate
 from service.settings import Settings
 from tests.children import surroundings
 from tests.conftest import FAST, JWT_SECRET, make_settings
+from tests.logged import logged
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -140,7 +140,7 @@ def test_a_schema_from_the_future_is_left_alone_with_a_warning(
     migrate(empty)
     connection.execute(text("UPDATE alembic_version SET version_num = 'from_tomorrow'"))
     connection.commit()
-    with capture_logs() as events:
+    with logged(migrations) as events:
         migrate(empty)
     assert [event["log_level"] for event in events] == ["warning"]
     assert events[0]["schema"] == "from_tomorrow"
@@ -217,7 +217,7 @@ def test_it_waits_for_a_database_that_comes_up_late(folder: Path) -> None:
     server = Postgres(folder / "late", free_port(), options=FAST)
     with server:
         settings = make_settings(server.create_database("late"), NO_REDIS)
-    with capture_logs() as events:
+    with logged(migrations) as events:
         thread = in_background(migrate, settings)
         until(lambda: "waiting for the database" in [event["event"] for event in events])
         with server:
@@ -229,7 +229,7 @@ def test_a_table_in_use_is_tried_again(empty: Settings, connection: Connection) 
     """It asks for its lock in short bites, so that nobody has to queue behind it."""
     command.upgrade(CONFIG, REVISIONS[REVISIONS.index("0006") - 1])  # which adds to `jobs`
     connection.execute(text("LOCK TABLE jobs IN ROW EXCLUSIVE MODE"))  # as a write does
-    with capture_logs() as events:
+    with logged(migrations) as events:
         thread = in_background(migrate, empty, "50ms")
         until(lambda: "a table is in use, trying again" in [event["event"] for event in events])
         connection.commit()

@@ -9,9 +9,8 @@ import pytest
 from flask import Flask
 from rq import Queue
 from sqlalchemy import Connection, event, func, select, text, update
-from structlog.testing import capture_logs
 
-from service import claims, db
+from service import claims, db, handover
 from service.app import create_app
 from service.attempt import Interrupted, perform
 from service.db import insert, session
@@ -23,6 +22,7 @@ from service.queue import PAYLOAD_LIMIT, Unfit, job
 from service.redis import make_client
 from service.users.models import User
 from tests.conftest import make_settings
+from tests.logged import logged
 from tests.people import Person
 from tests.serving import own_database
 from tests.waiting import until
@@ -367,10 +367,10 @@ def test_a_request_with_an_idempotency_key_has_its_job_once(committing: Flask) -
 
 def test_redis_that_is_down_costs_the_request_nothing_but_a_warning(postgres: Postgres) -> None:
     app = create_app(make_settings(own_database(postgres), "redis://127.0.0.1:1/0"))
-    with capture_logs() as logged:
+    with logged(handover) as events:
         ids = [enqueued(app, refuse) for _ in range(3)]
         app.extensions["handover"].close()
-    assert [each["event"] for each in logged] == ["jobs are left to the relay"]
+    assert [each["event"] for each in events] == ["jobs are left to the relay"]
     assert {job_of(app, id).status for id in ids} == {QUEUED}
     app.extensions["database"].engine.dispose()
 
