@@ -21,6 +21,7 @@ CAP = 6.0  # times the shortest bar, where waiting knows no bound
 KINDS = {
     "ours": 0,
     "ours+sentry": 0,
+    "ours+traces": 6,
     "FastAPI async": 2,
     "Django + DRF": 3,
     "FastAPI": 4,

@@ -13,10 +13,11 @@ STYLE = """
 text{font:14px system-ui,sans-serif;fill:#1f2328}.h{font-weight:600}.s{font-size:12px;fill:#59636e}
 .bg{fill:#ffffff;stroke:#d1d9e0}.g{stroke:#d1d9e0}.l{fill:none;stroke-width:2.5}
 .k0{--c:#0969da}.k1{--c:#8c959f}.k2{--c:#bf8700}.k3{--c:#1a7f37}.k4{--c:#8250df}.k5{--c:#cf222e}
+.k6{--c:#0b7285}
 .b{fill:var(--c)}.l{stroke:var(--c)}
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.s{fill:#9198a1}.bg{fill:#0d1117;stroke:#3d444d}
 .g{stroke:#3d444d}.k0{--c:#4493f8}.k1{--c:#9198a1}.k2{--c:#d29922}.k3{--c:#3fb950}.k4{--c:#ab7df8}
-.k5{--c:#f85149}}
+.k5{--c:#f85149}.k6{--c:#56d4dd}}
 """.replace("\n", "")
 
 
