@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from bench import page, svg
+from bench.peers import PEERS  # sample
 from bench.report import Row
 from bench.results import Results
 from bench.svg import Bar, Line
+from bench.variants import VARIANTS  # sample
 
 SVG = "{http://www.w3.org/2000/svg}"
 MACHINE = {
@@ -128,3 +130,13 @@ def test_a_line_rises_where_its_values_do_and_its_axis_is_logarithmic() -> None:
 @pytest.mark.parametrize(("value", "step"), [(0, 1), (1, 1), (231, 250), (0.3, 0.5), (1001, 2000)])
 def test_an_axis_has_round_figures(value: float, step: float) -> None:
     assert svg.round_up(value) == pytest.approx(step)
+
+
+# sample
+def test_each_server_has_a_line_of_its_own_colour() -> None:
+    names = [each.name for each in (*VARIANTS, *PEERS) if not each.brief]
+    lines = page.curves([row("growth-processes", f"{name}, 1", 600, 1.0, 1) for name in names])
+    assert len({line.kind for line in lines}) == len(names)
+
+
+# end of sample
