@@ -39,7 +39,7 @@ def test_load_and_benchmarks_work_without_the_sample(clone: Clone) -> None:
     clone.ok("make remove-sample")
     clone.ok(".venv/bin/python -m pytest tests/chaos/test_server.py")
     told = clone.ok(".venv/bin/python -m bench --help")
-    assert "{start,memory,jobs}" in told
+    assert "{start,memory,scrape,jobs}" in told
 
 
 def test_a_sample_that_was_deployed_is_dropped_by_a_revision(clone: Clone) -> None:
