@@ -62,12 +62,12 @@ class Vitals(Collector):
 
 
 def _told(asked: Connection, question: Callable[[Connection], Iterable[Metric]]) -> list[Metric]:
-    """None, if that takes the database too long: it is up all the same."""
+    """None, if that takes the database too long, or it has no such table: it is up all the same."""
     try:
         with limited(asked, LIMIT):
             return list(question(asked))
-    except psycopg.errors.QueryCanceled as error:
-        log.warning("the database was too slow", of=question.__name__, reason=str(error).strip())
+    except (psycopg.errors.QueryCanceled, psycopg.ProgrammingError) as error:
+        log.warning("the database cannot tell", of=question.__module__, reason=str(error).strip())
         return []
 
 

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
 from service.app import create_app
+from service.devservers import Postgres
 from service.settings import Settings
 from tests.serving import Served
 from tests.waiting import held_up, until
@@ -116,6 +117,13 @@ def test_what_no_user_asks_for_is_not_counted(settings: Settings, path: str) -> 
     client = client_with(settings, ops_token=SecretStr(TOKEN))
     client.get(path)
     assert f'"{path}"' not in client.get("/metrics").text
+
+
+def test_a_database_without_tables_is_up(settings: Settings, postgres: Postgres) -> None:
+    url = SecretStr(postgres.create_database("metrics_without_tables"))
+    found = read(client_with(settings, database_url=url).get("/metrics").text)
+    assert found["database_up", ()] == 1
+    assert ("database_connections_max", ()) in found
 
 
 def test_jobs_that_cannot_be_counted_in_time_are_no_database_that_is_down(

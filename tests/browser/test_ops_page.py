@@ -1,7 +1,6 @@
 """The page /ops, as an operator sees it in Chromium, and what its buttons do."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -157,7 +156,8 @@ def test_a_failed_job_is_discarded_by_two_clicks(page: Browser, served: Served) 
         # A double click, or a key that is held, is one of them.
         page.run("const b = document.querySelector('.discard'); b.click(); b.click(); b.click();")
         page.wait_for("Really discard", "#shown")
-        time.sleep(0.6)
+        past = "return Date.now() - document.querySelector('.discard').dataset.sure > 500"
+        page.wait_until(lambda: page.run(past), "the time of a double click does not end")
         assert status(served, id) == ("failed",)
         page.click("button", "Really discard gone.jobs.discarded")
         page.wait_for("gone.jobs.discarded is discarded.", "#done")
