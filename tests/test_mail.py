@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from flask import Flask
 from pydantic import SecretStr
@@ -21,6 +20,7 @@ from service.settings import Settings
 from service.sources import SettingsError
 from tests.logged import logged
 from tests.ports import free_port
+from tests.smtp import MailServer
 
 # aiosmtpd warns of a server that takes passwords without TLS, which is what a test wants.
 pytestmark = pytest.mark.filterwarnings(
@@ -62,10 +62,8 @@ def authenticate(_: Any, __: Any, ___: Any, ____: str, data: Any) -> AuthResult:
 
 def served(**options: Any) -> Iterator[tuple[Box, int]]:
     box = Box()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port(), **options)
-    controller.start()
-    yield box, controller.port
-    controller.stop()
+    with MailServer(box, free_port(), **options) as server:
+        yield box, server.port
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from uuid import uuid4
 import psutil
 import psycopg
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 
 from service.app import create_app
@@ -36,6 +35,7 @@ from tests.people import PASSWORD
 from tests.ports import free_port
 from tests.seaweed import BUCKET, KEY_ID, SECRET, Seaweed
 from tests.serving import Answer, Served, own_database, variables
+from tests.smtp import MailServer
 from tests.waiting import until
 
 TABLE = ROOT / "docs" / "degradation.md"
@@ -119,9 +119,7 @@ class Port:
 
 
 def smtp(port: int) -> Callable[[], None]:
-    controller = Controller(Sink(), hostname="127.0.0.1", port=port)
-    controller.start()
-    return controller.stop
+    return MailServer(Sink(), port).start().stop
 
 
 class Nothing(http.server.BaseHTTPRequestHandler):
