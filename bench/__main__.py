@@ -99,7 +99,7 @@ def measured_growth(world: World, options: argparse.Namespace) -> list[Row]:
     if options.control:
         return []
     if "clients" in parts:
-        rows += growth.with_clients(world, CELLS[0], rounds_of(options, 5), count)
+        rows += growth.with_clients(world, CELLS[0], rounds_of(options, 8))
     if "uptime" in parts:
         answered = growth.ANSWERED // (4 if options.quick else 1)
         rows += growth.with_uptime(world, rounds_of(options, 20), count, answered)
@@ -108,7 +108,7 @@ def measured_growth(world: World, options: argparse.Namespace) -> list[Row]:
         rows += growth.with_processes(world, variants, CELLS[0])
     # sample
     if "posts" in parts:
-        rows += growth.with_posts(world, rounds_of(options, 8), 2 * count)
+        rows += growth.with_posts(world, rounds_of(options, 12), 4 * count)
     # end of sample
     return rows
 

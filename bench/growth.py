@@ -25,6 +25,11 @@ CLIENTS = (1, 10, 50, 200)
 POSTS = (10, 100, 1_000, 10_000, 100_000)
 OURS_ALONE = 100_000  # rows that the others are not asked to read
 ANSWERED = 20_000  # requests that an old server has answered
+ASKED = 1_000  # requests at a time, at least: of fewer the noise is as large as LIMIT
+# sample
+# A page is full with the fewest posts, and another follows: the same work at each size.
+A_PAGE = replace(CELLS[1], label="list of 9", path="/api/posts?limit=9")
+# end of sample
 
 
 @dataclass
@@ -79,7 +84,7 @@ def with_processes(world: World, variants: Sequence[Variant], cell: Cell) -> lis
     return told(curves)
 
 
-def with_clients(world: World, cell: Cell, rounds: int, count: int) -> list[Row]:
+def with_clients(world: World, cell: Cell, rounds: int) -> list[Row]:
     """CPU per request, of so many that ask at once."""
     curves = [
         Curve("growth-clients", f"{cell.label}, clients", v, "µs", held=v is OURS)
@@ -92,7 +97,7 @@ def with_clients(world: World, cell: Cell, rounds: int, count: int) -> list[Row]
                 for variant in turned((BASELINE, OURS), round_):
                     server = servers[variant.name]
                     # So many to a connection that opening it does not count.
-                    asked = max(count, clients * REQUESTS_PER_CONNECTION // 2)
+                    asked = max(ASKED, clients * REQUESTS_PER_CONNECTION // 2)
                     value, _ = request_cpu(server, cell, world, asked, clients)
                     curves[variant is OURS].add(clients, value)
     return told(curves)
@@ -129,7 +134,7 @@ def grow_old(server: Server, world: World, answered: int) -> None:
 # sample
 def with_posts(world: World, rounds: int, count: int) -> list[Row]:
     """CPU per request of server and database, of reads with so many posts in the table."""
-    pairs = [(cell, variant) for cell in CELLS[:2] for variant in (BASELINE, OURS)]
+    pairs = [(cell, variant) for cell in (CELLS[0], A_PAGE) for variant in (BASELINE, OURS)]
     curves = {
         (cell.name, variant.name): (
             Curve("growth-posts", f"{cell.label}, posts", variant, "µs", held=variant is OURS),

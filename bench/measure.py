@@ -13,7 +13,7 @@ from bench.server import Server, running
 from bench.variants import Variant
 from bench.world import World
 
-STARTS = 5
+STARTS = 10
 MEMORIES = 3
 WARM_UP = 300  # requests of each cell, once
 
