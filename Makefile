@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.14 python3.12 python3.11 p
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
 	&& echo "$$p" && break; done)
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' --upgrade
 
@@ -27,7 +28,7 @@ setup: .venv/.stamp  ## make .venv and install the locked dependencies
 		'Install one (Debian, Ubuntu: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@echo "Setting up .venv with $$($(PYTHON) --version) (about a minute the first time) …"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
 
 dev: setup  ## run everything here: PostgreSQL, Redis, web with auto-reload
@@ -71,8 +72,11 @@ docs: setup  ## make the documentation's site, .site/index.html: strict, and rea
 bench: .venv/.bench  ## measure against bare Flask and other stacks (25 minutes); 1 when over budget
 	@$(BIN)/python -m bench $(if $(wildcard docs/performance.md),--page)
 
-.venv/.bench: .venv/.stamp bench/requirements.txt
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes -r bench/requirements.txt
+# What measures needs more in .venv; the servers have an environment without development's.
+.venv/.bench: .venv/.stamp requirements.txt bench/requirements.txt
+	@$(PIP) install --no-deps --require-hashes -r bench/requirements.txt
+	@$(BIN)/python -m venv --clear --without-pip .venv/bench
+	@$(PIP) --python .venv/bench install --no-deps --require-hashes -r requirements.txt -r bench/requirements.txt
 	@touch $@
 
 lock: setup  ## make the requirements.txt of users, makers and benchmarks anew from pyproject.toml

@@ -1,7 +1,11 @@
-"""What `make bench` needs beside the development dependencies: bench/requirements.txt."""
+"""What `make bench` needs beside the development dependencies: bench/requirements.txt, and the
+environment of the servers that it measures."""
 
 import importlib.util
 from collections.abc import Iterable
+from pathlib import Path
+
+from bench.variants import PYTHON
 
 # By what is imported.
 PACKAGES = (
@@ -12,8 +16,9 @@ PACKAGES = (
     "uvicorn",
     # end of sample
 )
-INSTALL = "make bench (alone: .venv/bin/python -m pip install --no-deps -r bench/requirements.txt)"
+INSTALL = "make .venv/.bench"
 
 
-def missing(packages: Iterable[str] = PACKAGES) -> list[str]:
-    return [name for name in packages if importlib.util.find_spec(name) is None]
+def missing(packages: Iterable[str] = PACKAGES, python: Path = PYTHON) -> list[str]:
+    found = [name for name in packages if importlib.util.find_spec(name) is None]
+    return found if python.exists() else [*found, str(python)]

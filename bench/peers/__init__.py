@@ -4,15 +4,13 @@ They do the same work on the same PostgreSQL: same table, same JSON, SQLAlchemy'
 as many processes. Do not tune one beyond what its pages say of production.
 """
 
-import sys
-
-from bench.variants import GTHREAD, Variant, gunicorn
+from bench.variants import GTHREAD, PYTHON, Variant, gunicorn
 
 
 def uvicorn(application: str) -> tuple[str, ...]:
     """As many processes; no line for each request, as gunicorn writes none."""
     return (
-        *(sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}"),
+        *(str(PYTHON), "-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}"),
         *("--workers", "{processes}", "--no-access-log", application),
     )
 

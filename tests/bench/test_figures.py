@@ -64,8 +64,10 @@ def test_what_is_kept_is_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_what_is_not_installed_is_named() -> None:
-    assert missing(["json", "no_such_package_is_here"]) == ["no_such_package_is_here"]
-    assert INSTALL.startswith("make bench ")
+    python = Path(sys.executable)
+    assert missing(["json", "no_such_package_is_here"], python) == ["no_such_package_is_here"]
+    assert missing(["json"], absent := python / "absent") == [str(absent)]
+    assert f"\n{INSTALL.removeprefix('make ')}:" in (ROOT / "Makefile").read_text()
 
 
 def test_a_page_is_of_a_whole_run() -> None:
