@@ -1,6 +1,7 @@
 """What every test may use: servers, the app, a transaction that is rolled back, people."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,10 @@ pytest_plugins = ["tests.workflows.table"]
 
 JWT_SECRET = "a secret of the tests, as long as the longest algorithm would want it to be"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Of nohup, which the programs of tests would inherit and keep to; handlers they do not inherit.
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
