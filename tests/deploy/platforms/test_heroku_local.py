@@ -30,7 +30,9 @@ def heroku(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.fail("the Heroku CLI comes from npm, which is not installed here")
     folder = tmp_path_factory.mktemp("heroku")
     command = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]
-    subprocess.run([*command, str(folder), f"heroku@{VERSION}"], check=True, capture_output=True)
+    command += [str(folder), f"heroku@{VERSION}"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
     return folder / "node_modules" / ".bin" / "heroku"
 
 
