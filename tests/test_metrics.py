@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -242,7 +243,12 @@ def test_processes_that_come_and_go_leave_nothing_that_a_scrape_would_read(
 
 
 def pids(master: psutil.Process) -> set[int]:
-    return {worker.pid for worker in master.children() if worker.status() != "zombie"}
+    found = set()
+    for worker in master.children():
+        with suppress(psutil.NoSuchProcess):  # it has ended since
+            if worker.status() != psutil.STATUS_ZOMBIE:
+                found.add(worker.pid)
+    return found
 
 
 def pool(client: FlaskClient) -> tuple[float, float]:
