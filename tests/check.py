@@ -180,9 +180,12 @@ def servers_of_ones_own(nginx: str, folder: Path) -> Say:
         kept.mkdir()
         files = edge.files(fleet, server, edge.Nginx(version, ipv6=False), ["127.0.0.2"])
         for name, text in files.items():
+            (kept / name).write_text(text)
+        # As a server has it: gixy takes any port that has 443 in it, 24431 too, to speak TLS.
+        yield from said(program("gixy", str(kept / "nginx.conf")))
+        for name, text in files.items():
             (kept / name).write_text(here(text, folder))
         yield from said([nginx, "-t", "-q", "-e", "stderr", "-p", str(kept), "-c", "nginx.conf"])
-        yield from said(program("gixy", str(kept / "nginx.conf")))
 
 
 # end of target: vps
