@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import join
@@ -127,8 +127,8 @@ def follow(
         reader = threading.Thread(target=wrong.extend, args=(running.stderr,))
         reader.start()
         if given is not None:
-            running.stdin.write(given)
-            running.stdin.close()
+            with suppress(BrokenPipeError), running.stdin:  # what has ended says why
+                running.stdin.write(given)
         try:
             _pass_on(running.stdout, prefix)
             interrupted = False

@@ -1,12 +1,14 @@
 """A call of a server: how it is spelt, and what is said of one that fails."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from deploy.shell import Failed
 from deploy.vps.failures import MEANINGS, failure
 from deploy.vps.servers import Server
-from deploy.vps.ssh import Ssh
+from deploy.vps.ssh import Ssh, follow
 from tests.deploy.standin import ONE, Servers, vps
 
 HOST = Server(name="one", address="198.51.100.7", private="10.0.0.1", roles=("web",), port=2222)
@@ -46,6 +48,20 @@ def test_a_server_without_our_program_is_to_be_provisioned(
     assert why in capsys.readouterr().out
     assert vps(tmp_path, ONE, "backup") == 1
     assert capsys.readouterr().err == f"failed: {why}"
+
+
+def test_what_ssh_says_is_said_though_it_took_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "#!/bin/sh\nexec <&-\necho 'deploy@one: Permission denied (publickey).' >&2\nexit 255\n"
+    )
+    (tmp_path / "ssh").write_text(program)
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    more_than_a_pipe_holds = "NAME=value\n" * 100_000
+    with pytest.raises(Failed, match=r"^one: deploy@.* does not accept your key"):
+        follow(Ssh(None, tmp_path), HOST, "env", given=more_than_a_pipe_holds)
 
 
 def test_a_call_is_one_argument_for_a_shell_that_is_not_ours() -> None:

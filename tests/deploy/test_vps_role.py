@@ -60,6 +60,14 @@ def test_a_database_that_was_left_closed_is_opened_when_it_runs_again(
     assert asked(host, server, "SELECT 1;") == [["1"]]
 
 
+def test_what_a_client_said_at_its_end_is_told_and_not_that_nobody_listens() -> None:
+    program = "read line; exec <&-; echo :END:; echo the server closed the connection >&2"
+    with Runner().talk(["sh", "-c", program], {}) as talk:
+        assert talk.ask("SELECT 1;") == []
+        with pytest.raises(Failed, match="the database said: the server closed the connection"):
+            talk.ask("SELECT 2;")
+
+
 def test_the_limits_of_the_role_do_not_hold_for_our_own_sessions(
     host: Host, server: Postgres
 ) -> None:

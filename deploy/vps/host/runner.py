@@ -28,9 +28,12 @@ class Talk:
         assert said.stdout is not None
         assert said.stderr is not None
         rows: list[list[str]] = []
-        with suppress(BrokenPipeError):
+        try:
             said.stdin.write("\n".join([*lines, f"\\echo {_END}", ""]))
             said.stdin.flush()
+        except BrokenPipeError:  # it has ended, and says why; what is left would be written again
+            with suppress(BrokenPipeError):
+                said.stdin.close()
         for line in said.stdout:
             if line == f"{_END}\n":
                 return rows
