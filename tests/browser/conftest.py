@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import redis
+from pydantic import SecretStr
 
-from service import demo
+from service import admission, demo
 from service.app import create_app
 from service.devservers import Postgres, Redis
 from tests.browser.browser import Browser
@@ -60,3 +61,22 @@ def not_limited(own_redis: Redis) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
         if keys := client.keys("limit:*"):
             client.delete(*keys)
+
+
+@pytest.fixture
+def form(browser: Browser, served: Served) -> Browser:
+    """The page, to one who is not signed in."""
+    browser.open("about:blank")
+    browser.command("Network.clearBrowserCookies")
+    browser.open(f"{served.url}/ops")
+    return browser
+
+
+@pytest.fixture
+def page(form: Browser, served: Served) -> Browser:
+    """The page, to one who is signed in, after its first answer."""
+    url, value = f"{served.url}/ops", admission.issue(SecretStr(OPS_TOKEN))
+    form.command("Network.setCookie", name=admission.COOKIE, value=value, url=url, path="/ops")
+    form.open(url)
+    form.wait_for("Every part is up.", "#summary")
+    return form

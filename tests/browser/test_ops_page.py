@@ -1,30 +1,19 @@
 """The page /ops, as an operator sees it in Chromium, and what its buttons do."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import pairwise
-from typing import Any
-from uuid import UUID, uuid4
+from urllib.parse import urlsplit
 
 import psycopg
-import pytest
-from pydantic import SecretStr
+from psycopg import sql
 
-from service import admission
-from service.devservers import Redis
-from tests.browser.browser import PHONE, Browser
-from tests.browser.colours import COLOURS, contrast, luminance
+from service.devservers import Postgres, Redis
+from tests.browser.browser import Browser
 from tests.browser.conftest import OPS_TOKEN
+from tests.browser.jobs import failed, status
 from tests.serving import Served
 
 LABEL = "The service’s OPS_TOKEN"
 SCRIPT = "ValueError: <img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>"
-FAIL = """
-    INSERT INTO jobs (id, function, arguments, queue, status, attempts, max_attempts, due_at,
-        finished_at, error)
-    VALUES (%s, %s, '[[], {}]', 'default', 'failed', 3, 3, now(), now(), %s)
-"""
 # How many pixels of a chart have the colour of this variable, about.
 PIXELS = """
   const [id, variable] = arguments;
@@ -40,55 +29,9 @@ PIXELS = """
   }
   return found;
 """
-# What ends to the right of the screen, unless it is to be scrolled.
-OUTSIDE = """
-  return [...document.querySelectorAll("main *")]
-    .filter((node) => node.checkVisibility() && !node.closest(".scrolls"))
-    .filter((node) => node.getBoundingClientRect().right > innerWidth)
-    .map((node) => node.outerHTML);
-"""
-LISTEN = """
-  window.said = [];
-  const note = ([{ target }]) => said.push(target.textContent);
-  for (const node of document.querySelectorAll("[role=status]")) {
-    new MutationObserver(note).observe(node, { childList: true });
-  }
-  return said.length;
-"""
-
-
-@pytest.fixture
-def form(browser: Browser, served: Served) -> Browser:
-    """The page, to one who is not signed in."""
-    browser.open("about:blank")
-    browser.command("Network.clearBrowserCookies")
-    browser.open(f"{served.url}/ops")
-    return browser
-
-
-@pytest.fixture
-def page(form: Browser, served: Served) -> Browser:
-    """The page, to one who is signed in, after its first answer."""
-    url, value = f"{served.url}/ops", admission.issue(SecretStr(OPS_TOKEN))
-    form.command("Network.setCookie", name=admission.COOKIE, value=value, url=url, path="/ops")
-    form.open(url)
-    form.wait_for("Every part is up.", "#summary")
-    return form
-
-
-@contextmanager
-def failed(served: Served, function: str, error: str = "ValueError: no") -> Iterator[UUID]:
-    """A job that has failed for good."""
-    id = uuid4()
-    with psycopg.connect(served.environment["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(FAIL, (id, function, error))
-        yield id
-        connection.execute("DELETE FROM jobs WHERE id = %s", (id,))
-
-
-def status(served: Served, id: UUID) -> Any:
-    with psycopg.connect(served.environment["DATABASE_URL"]) as connection:
-        return connection.execute("SELECT status FROM jobs WHERE id = %s", (id,)).fetchone()
+CLOSE = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+OPEN = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
+END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
 def test_one_signs_in_by_typing_and_out_by_a_click(form: Browser, served: Served) -> None:
@@ -203,67 +146,26 @@ def test_what_is_down_is_said_and_the_page_goes_on(
     assert page.text("#redis-trouble") == ""
 
 
+def test_without_its_database_the_page_says_so_and_shows_the_rest(
+    page: Browser, served: Served, postgres: Postgres
+) -> None:
+    name = urlsplit(served.environment["DATABASE_URL"]).path.removeprefix("/")
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        try:
+            connection.execute(CLOSE.format(sql.Identifier(name)))
+            connection.execute(END, (name,))
+            page.wait_for("database down", "#summary")
+            page.wait_for("Not to be had: ", "#jobs-trouble")
+            assert not page.run("return document.querySelector('#shown').checkVisibility()")
+            assert page.run("return document.querySelector('#processes').checkVisibility()")
+            before = page.text("#freshness")
+            page.wait_until(lambda: page.text("#freshness") != before, "nothing is asked any more")
+        finally:
+            connection.execute(OPEN.format(sql.Identifier(name)))
+    page.wait_for("Every part is up.", "#summary")
+    assert page.text("#jobs-trouble") == ""
+
+
 def test_a_session_that_has_ended_shows_the_form(page: Browser) -> None:
     page.command("Network.clearBrowserCookies")
     page.wait_for(LABEL)
-
-
-def test_a_phone_shows_it_without_scrolling_sideways(page: Browser, served: Served) -> None:
-    with failed(served, "a_feature.jobs.with_a_very_long_name_of_its_own", "x" * 300) as id:
-        page.wait_for(str(id), "#shown")
-        for width, height in (PHONE, (320, 568)):
-            page.look((width, height))
-            assert page.run("return innerWidth") == width
-            assert page.run("return document.documentElement.scrollWidth") <= width
-            page.wait_until(lambda: page.run(OUTSIDE) == [], "something sticks out")
-
-
-def test_every_text_can_be_read_in_light_and_dark(page: Browser, served: Served) -> None:
-    with failed(served, "gone.jobs.read") as id:
-        page.wait_for(str(id), "#shown")
-        for scheme, title_is_light in (("light", False), ("dark", True)):
-            page.look(scheme=scheme)
-            shown = page.run(COLOURS)
-            titles = [luminance(colour) > 0.5 for text, colour, _ in shown if "<h1" in text]
-            assert titles == [title_is_light]
-            assert [text for text, colour, behind in shown if contrast(colour, behind) < 4.5] == []
-            assert len(shown) > 40
-
-
-def test_it_has_landmarks_headings_and_names_for_a_screen_reader(
-    page: Browser, served: Served
-) -> None:
-    def each(script: str) -> Any:
-        return page.run(f"return [...document.querySelectorAll(arguments[0])].map({script})", what)
-
-    with failed(served, "gone.jobs.heard") as id:
-        page.wait_for(str(id), "#shown")
-        what = "main, header"
-        assert each("(node) => node.localName") == ["header", "main"]
-        what = "h1, h2, h3"
-        levels = [int(name[1]) for name in each("(node) => node.localName")]
-        assert levels[0] == 1
-        assert all(after - before <= 1 for before, after in pairwise(levels))
-        what = "section, table"
-        for name in each("(n) => document.getElementById(n.getAttribute('aria-labelledby'))?.text"):
-            assert name is None or name
-        what = "th"
-        assert set(each("(node) => node.scope")) == {"row", "col"}
-        what = "section:not([aria-labelledby]), .chart:not([aria-label])"
-        assert each("(node) => node.outerHTML") == []
-        page.named("table", "Failed for good")
-        page.named("button", "Retry gone.jobs.heard")
-
-
-def test_a_screen_reader_is_told_of_changes_only(page: Browser) -> None:
-    assert page.run(LISTEN) == 0
-    page.run("return poll()")
-    assert page.run("return said") == []
-    page.run("showSilence()")
-    assert page.run("return said") == [page.text("#summary")]
-
-
-def test_a_keyboard_reaches_it_and_shows_where_it_is(page: Browser) -> None:
-    page.command("Input.dispatchKeyEvent", type="keyDown", key="Tab", windowsVirtualKeyCode=9)
-    assert page.run("return document.activeElement.textContent") == "Sign out"
-    assert page.run("return getComputedStyle(document.activeElement).outlineWidth") == "2px"
