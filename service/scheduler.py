@@ -48,9 +48,9 @@ class Scheduler:
         """Work until SIGTERM or SIGINT; then 0."""
         self._alarm.install()
         names = [function.name for function in queue.recurring()]
-        log.info("scheduler started", recurring=names)
-        metrics.started("scheduler")
         with pulse.beating("scheduler") as beat:
+            log.info("scheduler started", recurring=names)
+            metrics.started("scheduler")
             while not self._alarm.rung:
                 beat()
                 self._alarm.sleep(0 if self._step() else PAUSE)

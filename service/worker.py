@@ -83,9 +83,9 @@ class Crew:
         with contextlib.suppress(RedisError):
             for queue in self._consumer().queues:  # names of workers that were killed
                 worker_registration.clean_worker_registry(queue)
-        log.info("worker started", processes=len(self._children), queues=list(self._queues))
-        metrics.started("worker")
         with pulse.beating("worker") as beat:
+            log.info("worker started", processes=len(self._children), queues=list(self._queues))
+            metrics.started("worker")
             while not self._alarm.rung:
                 self._start_processes()
                 self._look_after_them()

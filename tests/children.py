@@ -15,7 +15,7 @@ from service.environment import ROOT, variable
 from service.launcher import spawn
 from service.settings import Settings
 
-START_LIMIT = 30.0  # seconds until it must be ready
+START_LIMIT = 120.0  # seconds until it must be ready
 STOP_LIMIT = 40.0  # seconds from SIGTERM to its end
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -27,6 +28,7 @@ from service.storage import Storage
 from service.users.models import User
 from service.variables import share
 from tests import things
+from tests.counted import empty
 from tests.people import PASSWORD, Person
 from tests.seaweed import BUCKET, KEY_ID, REGION, SECRET, Seaweed
 from tests.sentry import sink
@@ -34,6 +36,11 @@ from tests.sentry import sink
 __all__ = ["sink"]  # a fixture
 pytest_plugins = ["tests.workflows.table"]
 
+# Python's own stops, or another process', are no sign of anything here.
+hypothesis.settings.register_profile(
+    "ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ours")
 JWT_SECRET = "a secret of the tests, as long as the longest algorithm would want it to be"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -117,7 +124,7 @@ def shared_app(settings: Settings) -> Iterator[Flask]:
 def app(shared_app: Flask) -> Iterator[Flask]:
     """The app, in a transaction that ends with the test."""
     database: Database = shared_app.extensions["database"]
-    shared_app.extensions["redis"].flushdb()
+    empty(shared_app)
     with database.engine.connect().execution_options(
         isolation_level="READ COMMITTED"
     ) as connection:

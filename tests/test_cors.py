@@ -7,6 +7,7 @@ from werkzeug.test import TestResponse
 from service.app import create_app
 from service.devservers import Redis
 from tests.conftest import make_settings
+from tests.counted import counting, empty
 
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 ORIGIN = "https://app.example.com"
@@ -22,8 +23,8 @@ def client(redis_server: Redis) -> FlaskClient:
     app = create_app(
         make_settings(NO_DATABASE, redis_server.url, frontend_url=ORIGINS, rate_limit_default=rate)
     )
-    app.extensions["redis"].flushdb()
-    return app.test_client()
+    empty(app)
+    return counting(app)
 
 
 def preflight(client: FlaskClient, path: str, origin: str = ORIGIN) -> TestResponse:

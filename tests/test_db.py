@@ -122,7 +122,8 @@ def test_a_read_whose_connection_is_closed_is_tried_again(
 def test_a_write_whose_connection_is_closed_is_503_and_the_next_one_works(
     postgres: Postgres, client: FlaskClient
 ) -> None:
-    end(postgres, pid_of_the_pool(engine_of(client.application)))
+    # Used a moment ago, however long this takes: the pool would look at one that was idle.
+    end(postgres, pid_of_the_pool(engine_of(client.application), idle=-60))
     account = {"email": f"{uuid4().hex}@example.com", "password": "nobody knows"}
     response = client.post("/api/auth/login", json=account)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")

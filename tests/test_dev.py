@@ -179,8 +179,8 @@ sys.exit(code)
 """
 UNTIL_TERM = """
 import signal, sys
-print({!r}, flush=True)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+print({!r}, flush=True)
 signal.pause()
 """
 

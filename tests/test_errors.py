@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from service.app import create_app
 from service.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
 from service.settings import Settings
+from tests.counted import counting, empty
 
 SECRET = "hunter2"
 FIELDS = {"type", "title", "status", "detail", "instance", "request_id"}
@@ -41,9 +42,8 @@ def wrong(settings: Settings) -> FlaskClient:
     def fail(name: str) -> Response:
         raise RAISED[name][0]
 
-    with app.app_context():
-        app.extensions["redis"].flushdb()
-    return app.test_client()
+    empty(app)
+    return counting(app)
 
 
 def problem(response: TestResponse, status: int) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Rate limits while Redis answers: who is counted, how exactly, and what the client is told."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +17,10 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 from service import tokens
 from service.app import create_app
 from service.devservers import Postgres, Redis
-from service.limits import Counters
+from service.limits import PAUSE, Counters
 from service.variables import Rate
 from tests.conftest import make_settings
+from tests.counted import counting
 from tests.serving import Served, own_database
 from tests.waiting import until
 
@@ -43,7 +45,7 @@ def make_client(own_redis: Redis) -> MakeClient:
 
     def make(default: str = "3 per minute", **changes: Any) -> FlaskClient:
         changes = {"rate_limit_default": default} | changes
-        return create_app(make_settings(NO_DATABASE, own_redis.url, **changes)).test_client()
+        return counting(create_app(make_settings(NO_DATABASE, own_redis.url, **changes)))
 
     return make
 
@@ -222,8 +224,13 @@ def test_eight_clients_of_two_processes_get_exactly_the_limit(
         ThreadPoolExecutor(8) as clients,
     ):
         until(lambda: workers_that_count(web, own_redis.port) == 2)
-        connection.flushall()
-        passed = sum(clients.map(lambda _: hammer(web, 25), range(8)))
+        for _ in range(4):  # a process that finds Redis slow for a moment lets all pass
+            slow = len(web.events("rate limits without redis"))
+            connection.flushall()
+            passed = sum(clients.map(lambda _: hammer(web, 25), range(8)))
+            if len(web.events("rate limits without redis")) == slow:
+                break
+            time.sleep(PAUSE)
     assert passed == 100
 
 

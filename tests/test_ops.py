@@ -21,6 +21,7 @@ from service.outbox import FAILED, Job, enqueue
 from service.settings import Settings
 from service.users.jobs import welcome
 from tests.conftest import make_settings
+from tests.counted import counting, empty
 from tests.serving import own_database
 
 TOKEN = "a token of the tests, long enough for production"
@@ -49,7 +50,7 @@ def shared(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
 
 @pytest.fixture
 def stranger(shared: Flask) -> FlaskClient:
-    shared.extensions["redis"].flushdb()
+    empty(shared)
     return shared.test_client()
 
 
@@ -78,8 +79,8 @@ def limited(settings: Settings, **changes: object) -> FlaskClient:
     changes = {"ops_token": SecretStr(TOKEN), "rate_limit_login": "2 per hour", **changes}
     urls = (settings.database_url, settings.redis_url)
     app = create_app(make_settings(*(url.get_secret_value() for url in urls), **changes))
-    app.extensions["redis"].flushdb()
-    return app.test_client()
+    empty(app)
+    return counting(app)
 
 
 @pytest.mark.parametrize("environment", ["test", "development", "production"])

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import redis
 from flask import Flask
 from rq import Queue
 from sqlalchemy import Connection, event, func, select, text, update
@@ -19,7 +20,6 @@ from service.errors import Conflict
 from service.handover import HandOver, key_of
 from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, SUCCEEDED, Job, enqueue
 from service.queue import PAYLOAD_LIMIT, Unfit, job
-from service.redis import make_client
 from service.users.models import User
 from tests.conftest import make_settings
 from tests.logged import logged
@@ -318,7 +318,7 @@ def waiting(app: Flask, name: str = "default") -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _empty_queues(redis_server: Redis) -> None:
-    with make_client(make_settings("postgresql://h/d", f"{redis_server.url[:-1]}1")) as client:
+    with redis.Redis.from_url(f"{redis_server.url[:-1]}1") as client:
         client.flushdb()
 
 

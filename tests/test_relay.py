@@ -22,6 +22,7 @@ from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, Job, enqueue
 from service.queue import QUEUES, job
 from service.redis import make_client
 from tests.conftest import make_settings
+from tests.counted import empty
 from tests.waiting import until
 from tests.working import claim, own_app
 from tests.working import job as job_of
@@ -42,8 +43,8 @@ def app(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
 
 @pytest.fixture
 def client(app: Flask) -> Iterator[Client]:
+    empty(app)
     with make_client(app.extensions["settings"]) as opened:
-        opened.flushdb()
         yield opened
     with app.app_context():
         session.execute(text("DELETE FROM jobs"))
@@ -95,7 +96,7 @@ def make_due(app: Flask, id: UUID) -> None:
 def test_what_redis_has_lost_is_handed_over_again(app: Flask, client: Client) -> None:
     id = a_job(app)
     sweep(app, client)
-    client.flushdb()
+    empty(app)
     make_due(app, id)
     assert (sweep(app, client), waiting(client)) == (1, [str(id)])
 
@@ -167,10 +168,7 @@ def test_a_success_that_is_not_committed_in_time_is_none(app: Flask) -> None:
         assert session.execute(query).scalar_one() == "0"
 
 
-def test_a_sweep_comes_to_an_end_though_all_is_due_again(
-    app: Flask, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relay, "LONGEST", 0.2)
+def test_a_sweep_comes_to_an_end_though_all_is_due_again(app: Flask, client: Client) -> None:
     id = a_job(app)
     with app.app_context():
         assert relay.sweep(session, client, timedelta(0)) > 1

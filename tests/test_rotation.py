@@ -87,10 +87,10 @@ def test_who_waits_for_it_waits_so_long_and_no_longer(
     source: Source, make: Callable[..., Renewable]
 ) -> None:
     secret = make()
-    source.seconds, source.values["database_url"] = 0.5, "second"
+    source.seconds, source.values["database_url"] = 2, "second"
     began = time.monotonic()
     assert not is_renewed(secret, "first", patience=0.1)
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 1.5
     until(lambda: secret.get_secret_value() == "second")
 
 
@@ -184,10 +184,10 @@ def test_who_forks_is_told_that_there_is_a_thread(
     source: Source, make: Callable[..., Renewable]
 ) -> None:
     rotation = make()._rotation
-    source.seconds = 0.5
+    source.seconds = 2
     long_ago(rotation)
     assert not rotation.read_for_fork(0.1)
-    assert rotation.read_for_fork(5)
+    assert rotation.read_for_fork(30)
     assert source.asked == 1
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service import healthcheck, pulse
+from service import healthcheck, pulse, secretstore
 from service.__main__ import main
 from service.environment import ROOT, is_secret, variable
 from service.settings import Settings
@@ -33,6 +33,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[Vault]:
+    secretstore._kept.clear()  # of another test's, if this one gets its port
     with running() as started:
         started.secrets["app"] = dict(HELD)
         yield started

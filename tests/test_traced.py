@@ -73,7 +73,7 @@ def test_web_and_worker_send_one_trace(urls: tuple[str, str], collector: Collect
 
 
 def test_a_web_that_ends_sends_its_last_spans(urls: tuple[str, str], collector: Collector) -> None:
-    collector.delay = 2
+    collector.delay = 1
     with Served(*urls, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, WEB_CONCURRENCY="1") as web:
         web.request("GET", "/openapi.json")
         until(lambda: collector.requests)  # which is answered after the end has begun

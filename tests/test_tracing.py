@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -46,8 +47,16 @@ def look() -> None:
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres: Postgres) -> str:
+def migrated(postgres: Postgres) -> str:
     return own_database(postgres)
+
+
+@pytest.fixture
+def database_url(migrated: str) -> str:
+    """Of a database without the jobs of another test."""
+    with psycopg.connect(migrated) as connection:
+        connection.execute("DELETE FROM jobs")
+    return migrated
 
 
 def made(url: str, redis: Redis, collector: Collector, **changes: Any) -> Flask:
@@ -85,9 +94,9 @@ def made(url: str, redis: Redis, collector: Collector, **changes: Any) -> Flask:
 @pytest.fixture
 def app(database_url: str, redis_server: Redis, collector: Collector) -> Iterator[Flask]:
     found = made(database_url, redis_server, collector)
-    with found.app_context():
-        session.execute(text("DELETE FROM jobs"))
-        session.commit()
+    with found.app_context():  # connects, which is a span of its own
+        session.execute(text("SELECT 1"))
+        session.rollback()
     yield found
     close(found)
 

@@ -9,7 +9,7 @@ import psycopg
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], seconds: float = 20) -> T:
+def until(condition: Callable[[], T], seconds: float = 60) -> T:
     """What the condition gives, as soon as it is true. Raises AssertionError if it never is."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -3,9 +3,11 @@
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from deploy import smoke
 from deploy.docker.stack import COLOURS, NGINX_IMAGE, Image, Stack
@@ -15,6 +17,7 @@ from service.environment import ROOT, environment
 # `start_interval` of a health check needs this engine; `!override` and `--wait` this Compose.
 OLDEST_ENGINE, OLDEST_COMPOSE = (25, 0), (2, 25)
 PULL_WITHIN = 3600  # seconds
+Found = TypeVar("Found")
 
 
 def check_tools() -> None:
@@ -91,10 +94,23 @@ def images(stack: Stack) -> dict[str, Image]:
     return {colour: each for colour, each in found.items() if each}
 
 
+def _again(look: Callable[[], Found]) -> Found:
+    """What is found; a container may go between the list and the look, as a release removes some.
+    Raises Failed."""
+    for _ in range(3):
+        with suppress(CommandFailed):
+            return look()
+    return look()
+
+
 def image(
     stack: Stack, service: str, known: Mapping[str, Image] = MappingProxyType({})
 ) -> Image | None:
-    """Of a service's containers, by the name that it was released as."""
+    """Of a service's containers, by the name that it was released as. Raises Failed."""
+    return _again(lambda: _image(stack, service, known))
+
+
+def _image(stack: Stack, service: str, known: Mapping[str, Image]) -> Image | None:
     ids = run(stack.containers(service)).split()
     if not ids:
         return None
@@ -161,7 +177,7 @@ def runs(stack: Stack, service: str) -> bool:
 
 def states(stack: Stack, service: str) -> list[str]:
     """Of each container of a service: running/healthy/0 is one that is well."""
-    return _states(stack, run(stack.containers(service)).split())
+    return _again(lambda: _states(stack, run(stack.containers(service)).split()))
 
 
 def _states(stack: Stack, containers: list[str]) -> list[str]:

@@ -28,7 +28,7 @@ FLAGS = (
 ).split()
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # nothing leaves the machine
 START_LIMIT = 30.0  # seconds
-PATIENCE = 10.0  # seconds until a page must show what is waited for
+PATIENCE = 30.0  # seconds until a page must show what is waited for
 SIZE = (1000, 800)
 PHONE = (360, 740)
 _ASKED = "Network.requestWillBeSent"

@@ -41,6 +41,6 @@ def poison(key: str) -> None:
 
 def naive(key: str, seconds: float = SECONDS) -> None:
     """What is handed to plain RQ after the commit."""
-    with psycopg.connect(os.environ["RECORDS_URL"]) as connection:
+    with psycopg.connect(os.environ["RECORDS_URL"], application_name="naive") as connection:
         time.sleep(seconds)
         connection.execute(RECORD.format(kind="naive", key="%s"), (key,))

@@ -4,8 +4,9 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import psutil
 import psycopg
 import pytest
 
@@ -23,6 +24,7 @@ JOBS = 150
 SCHEDULERS = "three schedulers, and Redis emptied"
 POISON = "poison jobs among them"
 ALL = "all of it, one after the other"
+NAIVE = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'naive'"
 Table = Callable[[str, Outcome], None]
 
 
@@ -49,8 +51,9 @@ def kill_workers(plant: Plant) -> None:
     for _ in range(8):
         time.sleep(0.4)
         for kind in ("worker", "naive"):
-            if running := plant.processes(kind):
-                random.choice(running).kill()
+            with suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+                if running := plant.processes(kind):
+                    random.choice(running).kill()
 
 
 def frozen_amid_a_job(plant: Plant) -> bool:
@@ -150,6 +153,8 @@ def cut_connections(plant: Plant) -> None:
     for _ in range(12):
         time.sleep(0.25)
         with psycopg.connect(plant.postgres.url, autocommit=True) as connection:
+            with suppress(AssertionError):  # amid a job of the control, which may else lose none
+                until(lambda: connection.execute(NAIVE).fetchone(), seconds=1)
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"

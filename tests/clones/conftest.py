@@ -14,7 +14,7 @@ from tests.children import surroundings
 from tests.starter.git import commit
 from tests.tracked import tracked
 
-LIMIT = 1500  # seconds for all that is tested in a clone
+LIMIT = 3600  # seconds for all that is tested in a clone
 SCHEMAS = f"{record.read(Tree(ROOT)).name.upper}_SCHEMAS"
 
 

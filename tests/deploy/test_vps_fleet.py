@@ -123,7 +123,7 @@ def test_to_be_told_to_end_while_it_goes_back_does_not_leave_it_half_way(
         servers.answer_after(f"{name}: turn", name, "status", out=SERVES)
     (file := tmp_path / "servers.toml").write_text(THREE)
     command = [sys.executable, "-m", "deploy", "vps", "--servers", str(file), "release"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert f"web1: rollback {RELEASE}" in servers.asked()
     assert servers.asked()[-1] == f"web2: discard {NEW}"
     assert "failed: web2: the worker does not run" in ended.stderr

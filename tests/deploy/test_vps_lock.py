@@ -53,8 +53,9 @@ def test_the_second_is_told_who_is_there(found: Layout) -> None:
     lock.take(found, "bob", "rollback", None)
 
 
-def test_who_only_looks_refuses_nobody(found: Layout) -> None:
+def test_who_only_looks_refuses_nobody(found: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `status` does, which has the lock for a moment to see whether it is free."""
+    monkeypatch.setattr(lock, "LOOK", 5.0)
     looks = lock.opened(found.lock)
     fcntl.flock(looks, fcntl.LOCK_SH)
     ends = Timer(0.05, os.close, [looks])
@@ -63,7 +64,10 @@ def test_who_only_looks_refuses_nobody(found: Layout) -> None:
     ends.join()
 
 
-def test_a_hold_that_is_taken_while_one_waits_for_the_lock_is_seen(found: Layout) -> None:
+def test_a_hold_that_is_taken_while_one_waits_for_the_lock_is_seen(
+    found: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "LOOK", 5.0)
     looks, hold = lock.opened(found.lock), lock.opened(found.hold)
     fcntl.flock(looks, fcntl.LOCK_SH)
 

@@ -95,7 +95,7 @@ def run(
     (folder / "ssh").chmod(0o755)
     env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     command = [sys.executable, "-c", PROGRAM, str(folder), *words]
-    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
     return ended, (folder / "log").read_text().split("\0")[:-1]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from service.db import session
 from service.devservers import Postgres, Redis
 from service.outbox import Job
+from tests.counted import empty
 from tests.working import own_app
 
 
@@ -24,5 +25,5 @@ def own(_app: Flask) -> Flask:
     with _app.app_context():
         session.execute(delete(Job))
         session.commit()
-    _app.extensions["redis"].flushdb()
+    empty(_app)
     return _app

@@ -17,7 +17,7 @@ from deploy.shell import Failed, kept_open
 from deploy.vps.host import layout, surroundings
 from deploy.vps.host.layout import Layout
 
-LOOK = 0.2  # seconds; a look takes a thousandth of that
+LOOK = 1.0  # seconds; a look takes a thousandth of that, on a server that is not busy
 
 
 def take(found: Layout, who: str, what: str, token: str | None) -> int:

@@ -55,6 +55,9 @@ def host(engine: None, request: pytest.FixtureRequest) -> Iterator[Host]:
     )
     name = "slipway-" + request.module.__name__.rpartition("_")[2]
     found = Host(name, folder, free_port(), free_port())
+    # What a run that was killed has left: its volumes know another password.
+    found.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+    docker("rm", "--force", found.stack.lock, check=False)
     yield found
     found.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
     shutil.rmtree(folder)

@@ -392,9 +392,10 @@ def test_on_a_host_too_nothing_runs_with_more_than_it_needs(released: Host) -> N
 def test_ctrl_c_leaves_nothing_half_done(released: Host, record: Record) -> None:
     """Where it hurts most: while the workers are replaced."""
     with load_on(released, "a release that is interrupted at its workers", record) as load:
+        (old,) = released.compose("ps", "--quiet", "worker").split()
         with released.begun("release", "slipway:v1") as stopped:
             rest = wait_for_step(stopped, "workers")
-            time.sleep(1)
+            until(lambda: old not in docker("ps", "--quiet", "--no-trunc"))  # Compose is at it
             stopped.send_signal(signal.SIGINT)
             assert "What serves goes on" in rest.read()
             assert stopped.wait() == 130

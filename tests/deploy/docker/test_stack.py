@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from service.environment import ROOT, environment
-from tests.chaos.load import Ask, Load, failed
+from tests.chaos.load import CLIENTS, Ask, Load, failed
 from tests.chaos.traffic import Traffic, a_read, assert_right_or_503
 from tests.deploy.docker.conftest import Figure, Record
 from tests.deploy.docker.site import Site, assert_hardened, call, docker, published, retried
@@ -164,7 +164,7 @@ def kill_one_of_three(laptop: Laptop, record: Record) -> None:
         docker("start", victim)  # `restart: unless-stopped` does not follow a kill by hand
         until(lambda: health(victim) == "healthy", seconds=60)
     lost = failed(load.outcomes)
-    assert len(lost) <= 4, lost  # what was in flight on it
+    assert len(lost) <= CLIENTS // 2, lost  # in flight on it: one of each client that writes
     assert not [each for each in lost if each.startswith("GET")]
     names = set(re.findall(r'"upstream":"([\d.]+):', laptop.compose("logs", "nginx")))
     assert len(names) >= 3

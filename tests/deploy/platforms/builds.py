@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -57,9 +58,7 @@ def build(how: str, version: str) -> str:
     tag = f"slipway-rehearsal:{how.lower()}-{version}"
     if version != "v1":
         return _with_revision(tag, build(how, {"v2": "v1", "v3": "v2"}[version]), version)
-    folder = Path(f"/tmp/slipway-rehearsal-{how.lower()}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="slipway-rehearsal-"))
     try:
         tracked(folder)
         if how == "buildpack":

@@ -7,7 +7,7 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -254,14 +254,18 @@ class Rehearsal:
         signal = self.behaviour.signal
         late = self.behaviour.signals_before_routing is not None
         time.sleep(process.drain if late else min(process.drain, SHORTENED))
-        with self._request_in_flight(instance) if process.kind == "web" else nullcontext():
-            return self._signalled(instance, signal, grace - process.drain)
+        is_web = process.kind == "web"
+        with self._request_in_flight(instance) if is_web else nullcontext(lambda: None) as go_on:
+            return self._signalled(instance, signal, grace - process.drain, go_on)
 
-    def _signalled(self, instance: Instance, signal: str, grace: float) -> Stopped:
+    def _signalled(
+        self, instance: Instance, signal: str, grace: float, go_on: Callable[[], None]
+    ) -> Stopped:
         if self.behaviour.signals_all:
             docker("exec", instance.name, "bash", "-c", f"kill -{signal[3:]} -1", check=False)
         else:
             docker("kill", "--signal", signal, instance.name)
+        go_on()
         killed, start = False, time.monotonic()
         try:
             until(lambda: not self._runs(instance), grace)
@@ -273,8 +277,9 @@ class Rehearsal:
         return Stopped(instance.name, code, seconds, killed)
 
     @contextmanager
-    def _request_in_flight(self, instance: Instance) -> Iterator[None]:
-        """As the `with` begins, half of a request has arrived; the rest comes a second later."""
+    def _request_in_flight(self, instance: Instance) -> Iterator[Callable[[], None]]:
+        """As the `with` begins, half of a request has arrived; the rest comes a second after what
+        it gives is called."""
         body = b'{"email": "half", "password": "of a request"}'
         head = f"POST /api/users HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
         head += f"X-Forwarded-Proto: https\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -290,8 +295,7 @@ class Rehearsal:
             client.sendall(head.encode() + body[:20])
             time.sleep(0.2)  # it is being read when the signal comes
             rest = threading.Timer(1, finish)
-            rest.start()
-            yield
+            yield rest.start
             rest.join()
 
     def _runs(self, instance: Instance) -> bool:
