@@ -146,6 +146,22 @@ def test_a_port_that_was_taken_meanwhile_is_exchanged_for_another(server: Server
         assert server.port != other.getsockname()[1]
 
 
+@pytest.mark.parametrize("kind", [Postgres, Redis])
+def test_who_is_quicker_to_take_its_port_keeps_it(kind: type[Server], tmp_path: Path) -> None:
+    quicker: list[socket.socket] = []
+
+    def prepare(self: Server) -> None:
+        kind._prepare(self)
+        if not quicker:
+            quicker.append(socket.create_server(("127.0.0.1", self.port)))
+
+    slow: type[Server] = type(kind.__name__, (kind,), {"_prepare": prepare})
+    with slow(tmp_path / kind.program) as server, quicker[0]:
+        assert server.port != quicker[0].getsockname()[1]
+        write(server, "written")
+        assert read(server) == "written"
+
+
 def test_a_server_that_cannot_start_says_so_with_the_end_of_its_log(folder: Path) -> None:
     server = Postgres(folder / Postgres.program, options={"shared_buffers": "nonsense"})
     with pytest.raises(ServerError, match=r"PostgreSQL did not start (.|\n)*nonsense"):

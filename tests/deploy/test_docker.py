@@ -8,7 +8,7 @@ import pytest
 from deploy.__main__ import main
 from deploy.cli import parser
 from deploy.docker.edge import Configuration, parse
-from deploy.docker.host import find_image
+from deploy.docker.host import find_image, states
 from deploy.docker.stack import NGINX_IMAGE, Image, Stack, other, servers_conf
 from deploy.shell import CommandFailed, Failed, run
 from service.environment import ROOT
@@ -126,6 +126,21 @@ def test_what_is_missing_is_said_before_anything_is_done(
     stand_in(path, script)
     assert main(["docker", "release", "shop:1"]) == 1
     assert why in capsys.readouterr().err
+
+
+def test_a_container_that_goes_while_it_is_looked_at_is_not_missed(path: Path) -> None:
+    """As a release removes some while somebody asks for the status."""
+    gone = path / "gone"
+    script = f"[ -e {gone} ] || {{ : >{gone}; echo 'No such object: 1a2b' >&2; exit 1; }}"
+    stand_in(path, f"[ $1 = ps ] && echo 1a2b && exit\n{script}\necho running/healthy/0")
+    assert states(STACK, "worker") == ["running/healthy/0"]
+    assert gone.exists()
+
+
+def test_who_cannot_be_looked_at_at_all_is_said(path: Path) -> None:
+    stand_in(path, "[ $1 = ps ] && echo 1a2b && exit\necho 'permission denied' >&2; exit 1")
+    with pytest.raises(CommandFailed, match="permission denied"):
+        states(STACK, "worker")
 
 
 def test_an_env_file_that_is_not_there_is_no_empty_one(
