@@ -30,10 +30,6 @@ MISFORTUNES = pytest.mark.parametrize("misfortune", [restart, crash])
 HEALTH = {"/health/live": 200, "/health": 503, "/health/ready": 503}
 
 
-# A restart takes three times as long on a machine that is busy: the last try is after 3 s or more.
-PATIENT = {"DATABASE_CONNECT_RETRIES": "6"}
-
-
 @pytest.fixture(scope="module")
 def database_url(server: Postgres) -> str:
     return own_database(server)
@@ -41,7 +37,7 @@ def database_url(server: Postgres) -> str:
 
 @pytest.fixture(scope="module")
 def served(database_url: str, redis_server: Redis) -> Iterator[Served]:
-    with Served(database_url, redis_server.url, WEB_THREADS="4", **PATIENT) as started:
+    with Served(database_url, redis_server.url, WEB_THREADS="4") as started:
         yield started
 
 
