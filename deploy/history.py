@@ -36,4 +36,4 @@ def cause(failure: Failed) -> str:
     """In one line: what a command said last, or what we say first."""
     if isinstance(failure, CommandFailed) and failure.said:
         return failure.said.splitlines()[-1].strip()
-    return str(failure).splitlines()[0]
+    return next(iter(str(failure).splitlines()), "it failed, and said nothing")

@@ -106,6 +106,7 @@ _END = Prepared(
         error=bindparam("reason", type_=Text),
         detail=bindparam("says", type_=Text),
         worker=None,
+        refused_at=bindparam("refused", type_=Job.__table__.c.refused_at.type),
     )
     .returning(Job.id)
 )
@@ -166,10 +167,14 @@ def fail(
 
 
 def give_back(
-    connection: Connection, claim: Claim, error: BaseException, pause: timedelta = timedelta(0)
+    connection: Connection,
+    claim: Claim,
+    error: BaseException,
+    pause: timedelta = timedelta(0),
+    refused_at: datetime | None = None,
 ) -> bool:
     """Undo a claim: the attempt does not count, because it is not the job's fault that it ended."""
-    return _end(connection, claim, RETRYING, pause, claim.attempts - 1, error)
+    return _end(connection, claim, RETRYING, pause, claim.attempts - 1, error, refused_at)
 
 
 def refuse(connection: Connection, claim: Claim, error: UnknownFunction | OtherArguments) -> None:
@@ -179,8 +184,7 @@ def refuse(connection: Connection, claim: Claim, error: UnknownFunction | OtherA
         fail(connection, claim, error, final=True)
         return
     log.error("job of another release, kept for its worker", job=str(claim.id), error=told(error))
-    connection.execute(update(Job).where(Job.id == claim.id).values(refused_at=first))
-    give_back(connection, claim, error, REFUSED_PAUSE)
+    give_back(connection, claim, error, REFUSED_PAUSE, first)
 
 
 def _end(
@@ -190,7 +194,9 @@ def _end(
     pause: timedelta,
     attempts: int,
     error: BaseException,
+    refused_at: datetime | None = None,
 ) -> bool:
+    """`refused_at` is of refusals in a row: whoever runs it ends them."""
     values = {
         "job": claim.id,
         "attempt": claim.attempts,
@@ -200,6 +206,7 @@ def _end(
         "finished": datetime.now(UTC) if status == FAILED else None,
         "reason": told(error),
         "says": error.detail if isinstance(error, Problem) else None,
+        "refused": refused_at,
     }
     return bool(_END.run(connection, values))
 

@@ -5,7 +5,6 @@ Nothing to change here; gunicorn's settings are in gunicorn.conf.py at the root.
 
 import logging
 import math
-import os
 import socket
 import tempfile
 import time
@@ -17,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from itertools import count
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +24,7 @@ from gunicorn.util import make_fail_app
 from gunicorn.workers.gthread import ThreadWorker
 
 from service import errors, health, ports
+from service.cgroup import cpu_limit, memory_limit
 from service.settings import Settings
 
 PROCESS_MEMORY = 128 * 2**20  # bytes that a process may come to use, and keep to under load
@@ -35,8 +34,6 @@ MOST = 16  # more belong on another machine
 HEALTH_THREADS = 4
 READ_LIMIT = 30  # seconds in which a client must have sent its request, with the body
 _PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
-
-CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -68,35 +65,6 @@ def fitting(cpus: float, memory: int | None) -> Processes:
 def children(settings: Settings) -> int:
     """How many a worker has: WORKER_CONCURRENCY, or one for each CPU that we may use."""
     return settings.worker_concurrency or max(1, round(cpu_limit()))
-
-
-def cpu_limit(cgroup: Path = CGROUP) -> float:
-    """CPUs that this process may use: its cgroup's quota, or those it is allowed to run on."""
-    allowed = float(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    quota = _read(cgroup / "cpu.max")
-    if len(quota) < 2:  # version 1 of cgroups
-        quota = _read(cgroup / "cpu/cpu.cfs_quota_us") + _read(cgroup / "cpu/cpu.cfs_period_us")
-    if len(quota) < 2 or not quota[0].isdigit():
-        return allowed
-    return min(allowed, int(quota[0]) / int(quota[1]))
-
-
-def memory_limit(cgroup: Path = CGROUP) -> int | None:
-    """Bytes that this process's cgroup may use; None where there is no limit."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        found = _read(cgroup / name)
-        if found and found[0].isdigit() and int(found[0]) < 2**60:
-            return int(found[0])
-    return None
-
-
-def _read(path: Path) -> list[str]:
-    try:
-        return path.read_text().split()
-    except OSError:
-        return []
 
 
 def refuse_taken_ports(arbiter: Any) -> None:

@@ -244,6 +244,16 @@ def test_an_unknown_function_that_nobody_takes_for_an_hour_has_failed(app: Flask
         assert job_of(app, id).status == status
 
 
+def test_only_refusals_in_a_row_make_an_hour(app: Flask) -> None:
+    """A release is rolled back while a job waits that an older worker had refused a day ago."""
+    id = enqueued(app, refuse)
+    with app.app_context():
+        session.execute(update(Job).values(refused_at=func.now() - timedelta(days=1)))
+        session.commit()
+    work(app)
+    assert (job_of(app, id).status, job_of(app, id).refused_at) == (RETRYING, None)
+
+
 @job(attempts=2)
 def take_a_number(number: int) -> None: ...
 

@@ -4,6 +4,8 @@ Keys, jump hosts and the like are OpenSSH's own to configure (~/.ssh/config, or 
 """
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from deploy.vps.servers import Server
 CONNECT_WITHIN = 10  # seconds
 GONE_AFTER = 30  # seconds of silence, though asked twice
 ENTRY = "/usr/local/bin/slipway"
+ABSENT = "ssh is not installed here (Debian: apt install openssh-client)"
 REPOSITORY = "/srv/slipway/repository.git"
 
 Given = TypeVar("Given")
@@ -65,10 +68,21 @@ class Ssh:
 
 
 @contextmanager
+def control_folder() -> Iterator[Path]:
+    """For the sockets of kept connections. The path of one has at most 103 bytes on macOS, where
+    $TMPDIR alone has half of them; ssh adds 58 to the folder's while it makes it."""
+    short = "/tmp" if os.access("/tmp", os.W_OK) else None  # noqa: S108 (only ours may enter it)
+    with tempfile.TemporaryDirectory(prefix="ssh-", dir=short) as folder:
+        yield Path(folder)
+
+
+@contextmanager
 def connected(config: Path | None, servers: Sequence[Server]) -> Iterator[Ssh]:
-    """One connection to each server, for as long as this lasts."""
-    with tempfile.TemporaryDirectory(prefix="ssh-") as folder:
-        ssh = Ssh(config, Path(folder))
+    """One connection to each server, for as long as this lasts. Raises Failed without ssh."""
+    if shutil.which("ssh") is None:
+        raise Failed(ABSENT)
+    with control_folder() as folder:
+        ssh = Ssh(config, folder)
         try:
             yield ssh
         finally:
@@ -134,7 +148,7 @@ def follow(
             interrupted = False
         except KeyboardInterrupt:
             interrupted = True
-            told = "" if given else "is told to stop, and "
+            told = "is told to stop, and " if given is None else ""
             say(f"… {server.name} {told}comes to an end (again: is left to itself)")
             running.stdin.close()
             _pass_on(running.stdout, prefix)
@@ -234,7 +248,5 @@ def _run(
             timeout=timeout,
             start_new_session=True,
         )
-    except FileNotFoundError:
-        raise Failed("ssh is not installed here (Debian: apt install openssh-client)") from None
     except subprocess.TimeoutExpired:
         raise Failed(f"{server.name}: `{words[0]}` took longer than {timeout:.0f} s") from None

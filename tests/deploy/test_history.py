@@ -2,7 +2,10 @@
 
 import json
 
-from deploy.history import entries
+import pytest
+
+from deploy.history import cause, entries
+from deploy.shell import CommandFailed, Failed
 
 
 def line(who: str, what: str, result: str) -> str:
@@ -41,3 +44,16 @@ def test_a_line_that_is_torn_is_left_out() -> None:
     assert read(line("alice", "release", "ok")[:20], line("bob", "rollback", "ok")) == [
         ("rollback", "ok")
     ]
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (CommandFailed(["migrate"], 1, "first\nlast\n"), "last"),
+        (CommandFailed(["migrate"], -9, ""), "migrate ended with -9:"),
+        (Failed("first\nlast"), "first"),
+        (Failed(""), "it failed, and said nothing"),
+    ],
+)
+def test_the_cause_of_a_failure_is_a_line(failure: Failed, said: str) -> None:
+    assert cause(failure) == said

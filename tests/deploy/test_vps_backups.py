@@ -3,7 +3,9 @@
 import argparse
 import json
 import shutil
+import signal
 from collections import namedtuple
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,7 +134,7 @@ def test_one_waits_for_another_whose_file_it_would_remove(
     server: tuple[Host, Played], capsys: pytest.CaptureFixture[str]
 ) -> None:
     host, played = server
-    said = argparse.Namespace(reason="nightly", who="alice")
+    said = argparse.Namespace(reason="nightly", who="alice", attended=False)
     with backups.alone(host):
         part = host.layout.backups / ".20260101T031000Z-migrate.part"
         part.touch()
@@ -148,6 +150,27 @@ def test_one_waits_for_another_whose_file_it_would_remove(
     played.ran.clear()
     data.back_up(host, said)
     assert "flock" not in played.ran[0]
+
+
+@pytest.fixture
+def unheard() -> Iterator[None]:
+    """Signals that nobody listens to yet."""
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: pytest.fail("nobody listens")) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("unheard")
+def test_who_is_told_to_stop_stops_and_writes_it_down(server: tuple[Host, Played]) -> None:
+    host, played = server
+    twice = [signal.SIGTERM] * 2
+    played.during = {"pg_dump": lambda: [signal.raise_signal(each) for each in twice]}  # type: ignore[dict-item]
+    with pytest.raises(KeyboardInterrupt):
+        data.back_up(host, argparse.Namespace(reason="asked", who="alice", attended=False))
+    last = json.loads(host.layout.log.read_text().splitlines()[-1])
+    assert (last["what"], last["result"]) == ("backup asked", "broken off")
 
 
 def test_old_ones_go_but_the_last_three_stay(server: tuple[Host, Played]) -> None:
@@ -175,7 +198,7 @@ def test_old_ones_go_before_a_new_one_needs_their_room(
         return namedtuple("Usage", "free")(free)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    data.back_up(host, argparse.Namespace(reason="manual", who="alice"))
+    data.back_up(host, argparse.Namespace(reason="manual", who="alice", attended=False))
     left = [each.name for each in backups.every(host.layout)]
     assert [name[6:8] for name in left[:2]] == ["04", "05"]
     assert left[2].endswith("-manual")

@@ -9,6 +9,8 @@ from dotenv import dotenv_values
 from deploy.shell import Failed
 from deploy.vps.host import layout, variables
 from deploy.vps.host.envfile import changed, pairs, values
+from service.environment import is_secret, variable
+from service.settings import Settings
 from tests.deploy.vps_host import make_host
 
 VALUES = [
@@ -120,6 +122,17 @@ def test_secrets_are_not_shown(
     name: str, value: str, about: dict[str, object] | None, shown: str
 ) -> None:
     assert variables.shown(name, value, {name: about}.get) == shown
+
+
+def test_a_secret_of_the_service_is_not_shown_though_it_cannot_be_asked() -> None:
+    fields = Settings.model_fields
+    secrets = [name for name in fields if is_secret(fields[name])]
+    assert len(secrets) > 8
+    shown = {
+        name: variables.shown(variable(name, fields[name]), "a value", {}.get) for name in secrets
+    }
+    addresses = {name for name in secrets if name.endswith("_url")}  # hidden if one has a password
+    assert {name for name in secrets if shown[name] != variables.HIDDEN} <= addresses
 
 
 def test_before_the_first_release_they_are_kept_for_it(tmp_path: Path) -> None:

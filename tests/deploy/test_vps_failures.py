@@ -8,7 +8,7 @@ import pytest
 from deploy.shell import Failed
 from deploy.vps.failures import MEANINGS, failure
 from deploy.vps.servers import Server
-from deploy.vps.ssh import Ssh, follow
+from deploy.vps.ssh import ABSENT, Ssh, control_folder, follow
 from tests.deploy.standin import ONE, Servers, vps
 
 HOST = Server(name="one", address="198.51.100.7", private="10.0.0.1", roles=("web",), port=2222)
@@ -69,3 +69,22 @@ def test_a_call_is_one_argument_for_a_shell_that_is_not_ours() -> None:
     assert words[:3] == ["ssh", "-F", "/c"]
     assert words[-3:] == ["-p", "2222", "deploy@198.51.100.7"]
     assert "BatchMode=yes" in words
+
+
+def test_where_there_is_no_ssh_it_is_said_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for verb in ("status", "backup", "rollback", "logs"):
+        assert vps(tmp_path, ONE, verb) == 1
+        assert capsys.readouterr().err == f"failed: {ABSENT}\n"
+
+
+def test_a_connection_s_socket_has_a_path_that_systems_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where $TMPDIR is as long as macOS has it; ssh adds 58 bytes while it makes one."""
+    (long := tmp_path / ("x" * 60)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with control_folder() as folder:
+        assert len(f"{folder}/") + 57 < 104

@@ -1,7 +1,9 @@
 """What is said of servers that cannot be provisioned, from what ssh and probe.sh have said."""
 
+import os
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +140,17 @@ def test_the_probe_answers_here() -> None:
     assert about.clock > 1_700_000_000
     assert about.disk > 0
     assert about.memory > 0
+
+
+@pytest.mark.parametrize(
+    ("script", "container"),
+    [("echo lxc", "lxc"), ("echo none; exit 1", ""), ("exit 127", "")],
+)
+def test_a_machine_of_its_own_is_no_container(script: str, container: str, tmp_path: Path) -> None:
+    """As systemd-detect-virt answers there: "none", and 1."""
+    (tmp_path / "systemd-detect-virt").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "systemd-detect-virt").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = ["sh", str(preflight.PROBE)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env={"PATH": path})
+    assert read(ended.stdout).container == container

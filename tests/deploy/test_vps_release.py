@@ -77,6 +77,15 @@ def test_the_next_one_takes_the_other_colour_and_the_same_packages(
     assert len(list(host.layout.environments.iterdir())) == 1
 
 
+def test_a_look_at_the_schema_that_was_killed_says_so(served: tuple[Host, Played, Path]) -> None:
+    """As by a server that is out of memory: nothing was said."""
+    host, played, first = served
+    played.failing = {"--pending": ""}
+    with pytest.raises(Failed, match="migrate --pending ended with 1"):
+        release(host, unpacked(host, 2), "alice")
+    assert edge.serving(host) == first
+
+
 @pytest.mark.parametrize(
     ("failing", "says"),
     [

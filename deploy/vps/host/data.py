@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 
 from deploy.shell import Failed
-from deploy.vps.host import audit, backups, envfile, progress, restore, surroundings, variables
+from deploy.vps.host import audit, backups, envfile, progress, restore, variables
 from deploy.vps.host.change import begin, change
 from deploy.vps.host.layout import Host
 
@@ -26,7 +26,7 @@ def change_variables(host: Host, said: argparse.Namespace) -> None:
 
 def back_up(host: Host, said: argparse.Namespace) -> None:
     # Not with the lock of releases: a nightly one shall not fail because of one, nor hold it up.
-    who = surroundings.who(said.who)
+    who = begin(said)
     with audit.logged(host.layout, who, f"backup {said.reason}"):
         with backups.alone(host):
             line, removed = backups.renew(host, None, said.reason)

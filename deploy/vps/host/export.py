@@ -12,6 +12,8 @@ from deploy.vps.host.layout import Host
 
 AT_LEAST = 300 * 2**20  # bytes
 FETCHED = "refs/slipway/fetched/"
+# Git's housekeeping in the background would inherit the lock of releases, and keep it.
+HERE = ("-c", "gc.autoDetach=false")
 BRANCHES = f"+refs/heads/*:{FETCHED}*"
 
 
@@ -23,7 +25,8 @@ def fetch(host: Host, environ: Mapping[str, str]) -> None:
     quiet = {**environ, "GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
     try:
         host.runner.run(
-            git(host, "fetch", "--quiet", "--prune", "--tags", "--force", url, BRANCHES), env=quiet
+            git(host, *HERE, "fetch", "--quiet", "--prune", "--tags", "--force", url, BRANCHES),
+            env=quiet,
         )
     except CommandFailed as failure:
         raise Failed(

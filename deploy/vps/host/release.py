@@ -106,7 +106,7 @@ def pending(host: Host, folder: Path) -> list[str]:
     try:
         return host.runner.run(units.service(folder, "migrate", "--pending")).split()
     except CommandFailed as failure:
-        raise Failed(failure.said) from None
+        raise Failed(failure.said or str(failure)) from None
 
 
 def switch(host: Host, folder: Path, *, quick: bool = False) -> None:

@@ -12,7 +12,7 @@ from deploy.vps.host import edge, envfile, layout, progress, release, releases, 
 from deploy.vps.host.layout import Host
 
 HIDDEN = "(set)"
-_WORDS = ("SECRET", "TOKEN", "PASSWORD", "PRIVATE", "KEY", "DSN")
+_WORDS = ("SECRET", "TOKEN", "PASS", "PRIVATE", "KEY", "DSN", "HEADERS", "CREDENTIAL")
 
 
 def change(

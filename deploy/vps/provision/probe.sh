@@ -8,7 +8,9 @@ echo "distribution=$ID"
 echo "version=$VERSION_ID"
 echo "machine=$(uname -m)"
 echo "init=$(cat /proc/1/comm)"
-echo "container=$(systemd-detect-virt --container 2>/dev/null)"
+# On a machine of its own it says "none", and exits with 1.
+container=$(systemd-detect-virt --container 2>/dev/null) || container=
+echo "container=$container"
 echo "python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)"
 echo "clock=$(date +%s)"
 echo "known=$(tr -d '\n' 2>/dev/null </etc/slipway/server.json)"

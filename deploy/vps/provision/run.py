@@ -4,7 +4,6 @@ import getpass
 import logging
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -33,7 +32,7 @@ from deploy.vps.provision.preflight import About, preflight
 from deploy.vps.provision.report import Report, step
 from deploy.vps.provision.secrets import Secrets, gather
 from deploy.vps.servers import Fleet, Server
-from deploy.vps.ssh import Ssh
+from deploy.vps.ssh import Ssh, control_folder
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ def provision(
 @contextmanager
 def _kept_connections(config: Path | None) -> Iterator[Ssh]:
     """One connection to each server: an operation is a round trip then, and not ten."""
-    with tempfile.TemporaryDirectory(prefix="ssh-") as folder:
-        yield Ssh(config, Path(folder))
+    with control_folder() as folder:
+        yield Ssh(config, folder)
 
 
 def _provision(task: Task, report: Report) -> None:
