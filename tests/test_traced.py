@@ -36,8 +36,12 @@ def urls(postgres: Postgres, redis_server: Redis) -> tuple[str, str]:
 
 @contextmanager
 def worker(urls: tuple[str, str], **more: str) -> Iterator[Logs]:
-    env = {**variables(*urls), "WORKER_CONCURRENCY": "1", **more}
-    with Logs(["-m", "service", "worker"], env, "worker started") as started:
+    """And a scheduler, for what web could not hand over: Redis may be slow for a moment."""
+    env = {**variables(*urls), "WORKER_CONCURRENCY": "1"}
+    with (
+        Logs(["-m", "service", "scheduler"], env, "scheduler started"),
+        Logs(["-m", "service", "worker"], env | more, "worker started") as started,
+    ):
         yield started
 
 
