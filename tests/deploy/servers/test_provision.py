@@ -164,19 +164,10 @@ def test_a_provision_that_was_killed_and_interrupted_is_finished_by_the_next(old
     assert older.serving() == older.clone.first
 
 
-LOCKED = """
-file=/run/slipway-provision.lock
-test -e $file && grep -q ":$(stat -c %i $file) " /proc/locks && echo held
-"""
-
-
 def test_two_who_provision_do_so_one_after_the_other(one: Fleet) -> None:
     with one.clone.begun(*one.words("provision")) as running:
         rest = wait_for(running, "debian 13")
-        until(lambda: one.front.sh(LOCKED, check=False))
-        running.send_signal(signal.SIGSTOP)  # as it would be at its end before the other begins
         second = one.vps("provision")
-        running.send_signal(signal.SIGCONT)
         said = rest.read()
         assert running.wait() == 0, said
     assert second.returncode == 1
