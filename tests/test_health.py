@@ -202,7 +202,7 @@ def test_parts_that_hang_are_waited_for_together() -> None:
     found = health.Health({name: part.probe for name, part in hanging.items()})
     start = time.monotonic()
     status, answers = found.report()
-    assert time.monotonic() - start < 2 * health.DEADLINE  # one after the other it were three
+    assert time.monotonic() - start < 2  # the promise of the pages
     assert (status, len(answers)) == ("unhealthy", 3)
     for part in hanging.values():
         part.end()

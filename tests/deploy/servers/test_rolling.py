@@ -133,7 +133,7 @@ def test_a_process_that_eats_all_memory_is_replaced_and_the_others_serve(three: 
         with three.load("a process of one of three servers eats all its memory") as load:
             with fault(three, load, third) as eaten:
                 three.front.sh(f"{ask} http://{third.address}:8080/api/users", check=False)
-                until(lambda: three.status()["third"]["health"] == "healthy", seconds=30)
+                until(lambda: three.status()["third"]["health"] == "healthy", seconds=5)
                 load.wait_for_more(50)  # which are more than there are clients
             load.wait_for_more(50)
     finally:
