@@ -8,9 +8,9 @@ import pytest
 
 from service.devservers import Redis
 from service.users.demo import EMAIL, PASSWORD
+from tests.browser.attempts import until_too_many
 from tests.browser.browser import PHONE, Browser
 from tests.browser.colours import COLOURS, contrast, luminance
-from tests.browser.conftest import SIGN_INS
 from tests.serving import Served
 
 # What the page says to a screen reader from now on.
@@ -95,11 +95,14 @@ def test_without_a_clipboard_what_was_to_be_copied_is_selected(page: Browser) ->
     assert page.run("return getSelection().toString()") == PASSWORD
 
 
-def test_who_signs_in_too_often_is_told_so(page: Browser) -> None:
-    for _ in range(SIGN_INS + 1):
+def test_who_signs_in_too_often_is_told_so(page: Browser, served: Served) -> None:
+    def said() -> str:
         page.click("button", "Sign in")
         page.wait_until(lambda: page.text("#said") != "Signing in …", "nothing was answered")
-    page.wait_for(f"Too many requests: {SIGN_INS} are allowed in 3600 s. Try again in ", "#said")
+        return page.text("#said")
+
+    last = until_too_many(served, "Too many requests: ", "Signed in as", said)
+    assert re.search(r"\d are allowed in 3600 s\. Try again in ", last)
     assert not page.run("return document.querySelector('#signed-in').checkVisibility()")
 
 
