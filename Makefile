@@ -47,7 +47,7 @@ test-browser: setup  ## look at the pages in headless Chromium (Debian: chromium
 	@$(BIN)/python -m pytest tests/browser
 
 test-chaos: setup  ## stop, crash and freeze everything under load (needs PgBouncer and nginx)
-	@$(BIN)/python -m pytest tests/chaos -rP --show-capture=stdout
+	@$(BIN)/python -m pytest tests/chaos --numprocesses 2 --dist loadscope -rP --show-capture=stdout
 
 test-deploy: setup  ## build the image, run the stack, release under load (needs a Docker engine)
 	@$(BIN)/python -m pytest tests/deploy/docker tests/deploy/platforms --numprocesses 2 --dist loadscope

@@ -199,6 +199,7 @@ def wait_for_the_lock(host: Host) -> None:
     until(lambda: not docker("ps", "-q", "--filter", f"name={host.stack.lock}"), seconds=60)
 
 
+@pytest.mark.variant
 def test_a_release_that_is_killed_between_a_file_and_nginx_is_finished_by_the_next(
     released: Host, record: Record, tmp_path: Path
 ) -> None:
@@ -260,7 +261,7 @@ def test_a_release_that_fails_behind_nginx_only_is_switched_back(
     assert "there is nothing to go back to" in refused.stderr
 
 
-@pytest.mark.parametrize("wrong", [True, False])
+@pytest.mark.parametrize("wrong", [True, pytest.param(False, marks=pytest.mark.variant)])
 def test_ctrl_c_while_a_version_is_tested_behind_nginx_leaves_no_doubt(
     released: Host, record: Record, wrong: bool
 ) -> None:
@@ -280,6 +281,7 @@ def test_ctrl_c_while_a_version_is_tested_behind_nginx_leaves_no_doubt(
     assert failed(load.outcomes) == []
 
 
+@pytest.mark.variant
 def test_a_rollback_that_is_broken_off_and_called_again_does_not_go_forward(
     released: Host, record: Record
 ) -> None:
@@ -296,6 +298,7 @@ def test_a_rollback_that_is_broken_off_and_called_again_does_not_go_forward(
     assert failed(load.outcomes) == []
 
 
+@pytest.mark.variant
 def test_a_tag_that_moves_takes_nothing_with_it(released: Host) -> None:
     for version in ("v1", "v2"):
         docker("tag", f"slipway:{version}", "slipway:latest")
@@ -312,6 +315,7 @@ def image_of(host: Host, service: str) -> list[str]:
     return docker("inspect", "-f", "{{.Image}}", *ids).split()
 
 
+@pytest.mark.variant
 def test_what_was_done_by_hand_is_in_nobody_s_way(released: Host) -> None:
     """A container of `compose run` that was left, and a worker that was started again."""
     tag, colour = f"slipway:{released.serving()}", serving_colour(released)
@@ -328,6 +332,7 @@ def test_what_was_done_by_hand_is_in_nobody_s_way(released: Host) -> None:
     assert released.deploy("rollback").returncode == 0
 
 
+@pytest.mark.variant
 def test_what_runs_is_believed_and_not_the_file(released: Host, record: Record) -> None:
     """As after a kill between file and reload, and somebody who tidied up since."""
     idle = other(serving_colour(released))
@@ -348,7 +353,14 @@ def test_what_runs_is_believed_and_not_the_file(released: Host, record: Record) 
     assert failed(load.outcomes) == []
 
 
-@pytest.mark.parametrize("step", ["wait until", "smoke test through nginx", "drain"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "wait until",
+        pytest.param("smoke test through nginx", marks=pytest.mark.variant),
+        pytest.param("drain", marks=pytest.mark.variant),
+    ],
+)
 def test_who_has_lost_the_lock_stops_nothing(released: Host, record: Record, step: str) -> None:
     """Frozen (a laptop that sleeps), its lock taken away, another release by somebody else."""
     with load_on(released, f"a release that lost its lock at: {step}", record) as load:
@@ -405,6 +417,7 @@ def test_ctrl_c_leaves_nothing_half_done(released: Host, record: Record) -> None
     assert failed(load.outcomes) == []
 
 
+@pytest.mark.variant
 def test_as_many_containers_as_serve_are_started(released: Host) -> None:
     assert released.deploy("release", "--replicas", "2", "slipway:v1").returncode == 0
     for words in (["release", "slipway:v2"], ["rollback"]):

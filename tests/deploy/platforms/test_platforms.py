@@ -37,6 +37,7 @@ def test_releases_and_the_way_back(target: str, lab: Lab, row: list[object]) -> 
         ]
 
 
+@pytest.mark.variant
 @pytest.mark.parametrize("target", BEHAVIOURS)
 def test_staging_is_deployed_too(target: str, lab: Lab) -> None:
     behaviour, manifest = BEHAVIOURS[target], TARGETS[target](ROOT)

@@ -28,7 +28,7 @@ STEPS = [
 KILLED = {"caller": ["start", "switch to", "replace"], "program": STEPS}
 
 
-@pytest.mark.parametrize("whom", KILLED)
+@pytest.mark.parametrize("whom", ["program", pytest.param("caller", marks=pytest.mark.variant)])
 def test_a_release_that_is_killed_is_none_or_is_finished_by_the_next(
     fleet: Fleet, whom: str
 ) -> None:
@@ -95,7 +95,7 @@ def test_a_release_that_is_killed_at_its_migration_is_made_by_the_next(
 BACK: dict[str, bool] = {"start": False, "replace": True}
 
 
-@pytest.mark.parametrize("step", BACK)
+@pytest.mark.parametrize("step", ["start", pytest.param("replace", marks=pytest.mark.variant)])
 def test_a_rollback_that_is_killed_is_made_when_it_is_called_again(fleet: Fleet, step: str) -> None:
     version, release = fleet.serving(), fleet.status()["one"]["release"]
     fleet.clone.commit("to go back from")
@@ -112,7 +112,7 @@ def test_a_rollback_that_is_killed_is_made_when_it_is_called_again(fleet: Fleet,
 SET = {"start": False, "replace": True}
 
 
-@pytest.mark.parametrize("step", SET)
+@pytest.mark.parametrize("step", ["start", pytest.param("replace", marks=pytest.mark.variant)])
 def test_variables_of_a_killed_env_set_are_none_or_are_kept(fleet: Fleet, step: str) -> None:
     variable = f"SENTRY_TRACES_SAMPLE_RATE=0.{len(step)}"
     with fleet.load(f"env set that is killed at: {step}") as load:

@@ -56,7 +56,9 @@ def test_a_rolling_release_a_rollback_and_a_variable_fail_no_request(three: Flee
     assert all(one["out"] == [] for one in three.status().values())
 
 
-@pytest.mark.parametrize("unit", ["slipway-web@", "slipway-worker"])
+@pytest.mark.parametrize(
+    "unit", ["slipway-web@", pytest.param("slipway-worker", marks=pytest.mark.variant)]
+)
 def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, unit: str) -> None:
     before, third = three.commits(), three.servers[-1]
     version = three.clone.commit("fails on the third")
@@ -70,7 +72,9 @@ def test_a_release_that_fails_on_the_last_server_goes_back_on_all(three: Fleet, 
     assert all(one["out"] == [] for one in three.status().values())
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.variant)]
+)
 def test_a_release_that_is_ended_while_a_server_is_out_leaves_nobody_out(
     three: Fleet, number: signal.Signals
 ) -> None:
@@ -209,6 +213,7 @@ def test_a_server_that_is_out_gets_no_requests_and_stops_a_release(three: Fleet)
         three.ok("balance", "in", "third")
 
 
+@pytest.mark.variant
 def test_the_last_that_answers_is_not_taken_out_to_go_back(three: Fleet) -> None:
     """One is out, and of the two that are in, one has no web any more."""
     three.clone.commit("to go back from")
