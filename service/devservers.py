@@ -92,7 +92,7 @@ class Postgres(Server):
 
 
 class Redis(Server):
-    """Valkey, which speaks Redis' protocol; writes go to a file, which the system flushes."""
+    """Valkey, which speaks Redis' protocol; writes go to a file, flushed once a second."""
 
     name = "Redis"
     program = "valkey-server"
@@ -113,7 +113,6 @@ class Redis(Server):
             "dir": f'"{self.data}"',
             "pidfile": f'"{self._pid_file()}"',
             "appendonly": "yes",
-            "appendfsync": "no",  # it outlives its process; a disk that is busy slows nobody down
             "save": '""',
             "set-proc-title": "no",  # _stop_leftover reads the arguments
         }

@@ -74,7 +74,6 @@ def test_a_release_from_elsewhere_by_ssh(
     assert (tmp_path / "used").read_text().count("x") > 20
 
 
-@pytest.mark.variant
 def test_with_a_newer_compose(host: Host, images: Build, newer_compose: dict[str, str]) -> None:
     said = docker("compose", "version", "--short", **newer_compose)
     assert tuple(map(int, re.findall(r"\d+", said)[:2])) >= (2, 40)

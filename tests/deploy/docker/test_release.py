@@ -298,7 +298,6 @@ def test_a_rollback_that_is_broken_off_and_called_again_does_not_go_forward(
     assert failed(load.outcomes) == []
 
 
-@pytest.mark.variant
 def test_a_tag_that_moves_takes_nothing_with_it(released: Host) -> None:
     for version in ("v1", "v2"):
         docker("tag", f"slipway:{version}", "slipway:latest")
@@ -315,7 +314,6 @@ def image_of(host: Host, service: str) -> list[str]:
     return docker("inspect", "-f", "{{.Image}}", *ids).split()
 
 
-@pytest.mark.variant
 def test_what_was_done_by_hand_is_in_nobody_s_way(released: Host) -> None:
     """A container of `compose run` that was left, and a worker that was started again."""
     tag, colour = f"slipway:{released.serving()}", serving_colour(released)
@@ -332,7 +330,6 @@ def test_what_was_done_by_hand_is_in_nobody_s_way(released: Host) -> None:
     assert released.deploy("rollback").returncode == 0
 
 
-@pytest.mark.variant
 def test_what_runs_is_believed_and_not_the_file(released: Host, record: Record) -> None:
     """As after a kill between file and reload, and somebody who tidied up since."""
     idle = other(serving_colour(released))
@@ -417,7 +414,6 @@ def test_ctrl_c_leaves_nothing_half_done(released: Host, record: Record) -> None
     assert failed(load.outcomes) == []
 
 
-@pytest.mark.variant
 def test_as_many_containers_as_serve_are_started(released: Host) -> None:
     assert released.deploy("release", "--replicas", "2", "slipway:v1").returncode == 0
     for words in (["release", "slipway:v2"], ["rollback"]):

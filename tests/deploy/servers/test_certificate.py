@@ -63,7 +63,6 @@ def test_it_comes_when_the_domain_leads_here_and_is_renewed_and_fails_no_request
         authority.serial(one, DOMAIN)
 
 
-@pytest.mark.variant
 def test_another_domain_has_its_own_before_the_old_one_goes(
     one: Fleet, authority: Authority
 ) -> None:

@@ -162,7 +162,6 @@ def test_a_revision_beside_one_that_was_deleted_is_refused(fleet: Fleet) -> None
     assert fleet.database.sql("TABLE alembic_version") == schema
 
 
-@pytest.mark.variant
 def test_a_rollback_does_not_need_the_limit_of_requests(fleet: Fleet) -> None:
     before = fleet.serving()
     fleet.ok("env", "set", "RATE_LIMIT_DEFAULT=2 per 1 hour")  # its own smoke tests use it up

@@ -214,7 +214,6 @@ def test_a_server_that_is_out_gets_no_requests_and_stops_a_release(three: Fleet)
         three.ok("balance", "in", "third")
 
 
-@pytest.mark.variant
 def test_the_last_that_answers_is_not_taken_out_to_go_back(three: Fleet) -> None:
     """One is out, and of the two that are in, one has no web any more."""
     three.clone.commit("to go back from")
