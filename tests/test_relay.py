@@ -238,8 +238,8 @@ def naive_sweep(app: Flask, client: Client) -> int:
         rows = opened.execute(query).all()
         ALL_HAVE_LOOKED.wait(10)
         push(client, [(row.queue, row.id) for row in rows])
-        ids = [row.id for row in rows]
-        opened.execute(update(Job).where(Job.id.in_(ids)).values(due_at=func.now() + AGAIN))
+        for id in sorted(row.id for row in rows):  # in one order, or they deadlock as well
+            opened.execute(update(Job).where(Job.id == id).values(due_at=func.now() + AGAIN))
         opened.commit()
         return len(rows)
 
