@@ -13,6 +13,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.deploy import tables
 from tests.deploy.standin import COMMIT, HEALTHY, NEW, Servers
+from tests.uncovered import uncovered
+
+__all__ = ["uncovered"]  # a fixture
 
 # Of several processes, each of these is one's from end to end, since what it is tried on takes a
 # while to set up: servers, of which one and several are two. The others measure, with 16 clients on

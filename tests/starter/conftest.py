@@ -8,6 +8,9 @@ from starter.repository import Repository
 from starter.tree import Tree
 from tests.starter.git import commit
 from tests.tracked import tracked
+from tests.uncovered import uncovered
+
+__all__ = ["uncovered"]  # a fixture
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.uncovered import uncovered
 from tests.workflows.machine import Machine
 from tests.workflows.table import ROWS, Row
+
+__all__ = ["uncovered"]  # a fixture
 
 
 @pytest.fixture(scope="session")
