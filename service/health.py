@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from service import migrations
 from service.connections import CONNECT_TIMEOUT, Connection, connect_to
 from service.errors import RETRY_AFTER
-from service.redis import redis
+from service.redis import make_client
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -165,7 +165,8 @@ def _json(body: dict[str, Any], ok: bool) -> Response:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    client = redis_client(app)
+    # A client of its own: a Redis that takes longer than a request waits is slow, and not down.
+    client = make_client(settings, socket_connect_timeout=DEADLINE, socket_timeout=DEADLINE)
     health = Health(
         {
             "database": Probe("database", lambda: ask_database(settings)),
@@ -198,8 +199,3 @@ def init_app(app: Flask, settings: Settings) -> None:
         reason = health.not_ready()
         body = {"status": "not ready", "reason": reason} if reason else {"status": "ready"}
         return _json(body, ok=reason is None)
-
-
-def redis_client(app: Flask) -> Any:
-    with app.app_context():
-        return redis()

@@ -13,6 +13,7 @@ from service import health
 from service.app import create_app
 from service.devservers import Postgres
 from service.health import Answer, Probe, Status
+from service.redis import make_client
 from service.settings import Settings
 from tests.conftest import make_settings
 from tests.foreign import of_other_code
@@ -71,6 +72,15 @@ def test_without_redis_the_service_is_degraded_and_ready(urls: tuple[str, str]) 
         status, word, checks = parts(client)
         assert (status, word, checks["redis"]) == (200, "degraded", "down")
         assert ready(client) == (200, {"status": "ready"})
+
+
+def test_a_redis_that_is_slow_for_a_moment_is_not_down(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "DEADLINE", 10.0)  # whatever this machine does meanwhile
+    with client_of(settings) as client, make_client(settings) as redis:
+        redis.execute_command("CLIENT", "PAUSE", 400)  # milliseconds: a request waits for 150
+        assert parts(client)[2]["redis"] == "up"
 
 
 def test_without_a_database_it_is_unhealthy_and_alive(urls: tuple[str, str]) -> None:
