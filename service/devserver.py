@@ -190,6 +190,7 @@ def _kill_tree(pid: int) -> None:
     """SIGKILL a process and its children, and return when they are gone."""
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
+        parent.suspend()  # or it starts another one meanwhile
         family = [parent, *parent.children(recursive=True)]  # parent first: it would start others
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -96,10 +96,12 @@ class Limiter:
     share of the limit for each of the `processes` that is half of what it would be, at least 1.
     """
 
-    def __init__(self, client: Redis, processes: int, pause: float = PAUSE) -> None:
+    def __init__(
+        self, client: Redis, processes: int, pause: float = PAUSE, slow: float = SLOW
+    ) -> None:
         self._script = Script(client, SCRIPT)
         self._processes = processes
-        self._pause = pause  # seconds
+        self._pause, self._slow = pause, slow  # seconds
         self._memory = Counters()
         self._broken = False
         self._try_at = 0.0  # monotonic seconds
@@ -135,7 +137,7 @@ class Limiter:
                 found = self._in_redis(identity, rules)
         except RedisError as error:
             found, reason = None, str(error)
-        self._broken = found is None or time.monotonic() - start > SLOW
+        self._broken = found is None or time.monotonic() - start > self._slow
         if self._broken:
             self._try_at = time.monotonic() + self._pause
             log.warning("rate limits without redis", reason=reason, pause_s=self._pause)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
@@ -28,6 +28,7 @@ class Exited:
 
     name: str
     code: int
+    pid: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         if self.code < 0:
@@ -60,6 +61,7 @@ class Supervisor:
         self._commands: dict[str, Sequence[str]] = {}
         self._reloaded: Sequence[str] = ()
         self._has_changed = False
+        self._told: set[int] = set()  # to end, for a change of the code: pids
         self._servers: Sequence[Server] = ()
         self._threads: list[threading.Thread] = []
         self._output = threading.Lock()
@@ -78,7 +80,7 @@ class Supervisor:
     def reload(self, names: Sequence[str], folder: Path) -> None:
         """Start these processes anew whenever a Python file of the folder changes."""
         self._reloaded = names
-        self.in_background(self._look_for_changes, folder)
+        self.in_background(self._look_for_changes, folder, _times(folder))
 
     def start(self, name: str, command: Sequence[str]) -> None:
         self._commands[name] = command
@@ -112,21 +114,24 @@ class Supervisor:
         if isinstance(event, Changed):
             self._has_changed = True
             for name in self._reloaded:
-                if self._processes[name].poll() is None:
-                    self._processes[name].send_signal(signal.SIGTERM)  # and goes on below
+                if (process := self._processes[name]).poll() is None:
+                    self._told.add(process.pid)
+                    process.send_signal(signal.SIGTERM)  # and goes on below
                 else:
                     self.start(name, self._commands[name])
             return True
         if not (isinstance(event, Exited) and event.name in self._reloaded and self._has_changed):
             return False
-        if event.code == 0:
+        if event.pid != self._processes[event.name].pid:
+            return True  # its successor runs
+        unheard = event.code == -signal.SIGTERM and event.pid in self._told  # no handler yet
+        if event.code == 0 or unheard:
             self.start(event.name, self._commands[event.name])
         else:
             self.say(f"{event}: it is started again when the code has changed.")
         return True
 
-    def _look_for_changes(self, folder: Path) -> None:
-        seen = _times(folder)
+    def _look_for_changes(self, folder: Path, seen: object) -> None:
         while not self.stopping.wait(LOOK_EVERY):
             if (now := _times(folder)) != seen:
                 seen = now
@@ -170,8 +175,8 @@ class Supervisor:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # what it left behind in its session
         if relay:
-            relay.join(timeout=2)  # its last words come before ours
-        self._events.put(Exited(name, code))
+            relay.join(timeout=10)  # its last words come before ours
+        self._events.put(Exited(name, code, process.pid))
 
     def _relay(self, name: str, lines: IO[bytes], colour: int) -> None:
         for line in lines:  # the last one may lack its end

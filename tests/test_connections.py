@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from service.connections import STALE, Connector, Hung, connect, is_hopeless
+from service import connections
+from service.connections import Connector, Hung, connect, is_hopeless
 from service.devservers import Postgres
 
 
@@ -36,7 +37,11 @@ class Refusing:
 
 
 @pytest.mark.parametrize("retries", [0, 2])
-def test_to_connect_is_tried_again_and_given_up_for_a_second(retries: int) -> None:
+def test_to_connect_is_tried_again_and_given_up_for_a_second(
+    retries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "FAIL_FAST", 60)
+    monkeypatch.setattr(connections, "STALE", 60)
     connector = Connector(retries, statement_timeout=1)
     with closing(Refusing()) as server:
         for said in ("closed the connection", "not tried: the database was down a moment ago"):
@@ -50,9 +55,11 @@ def test_an_outage_of_long_ago_is_no_reason_not_to_try(
 ) -> None:
     connector = Connector(retries=0, statement_timeout=1)
     connector.is_down, connector.tried_at = True, time.monotonic()
+    monkeypatch.setattr(connections, "FAIL_FAST", 60)
+    monkeypatch.setattr(connections, "STALE", 60)
     with pytest.raises(psycopg.OperationalError, match="not tried"):
         connector(None, None, (postgres.url,), {})
-    connector.tried_at -= STALE + 1
+    connector.tried_at -= 61
     connector(None, None, (postgres.url,), {}).close()
     assert not connector.is_down
 

@@ -146,8 +146,9 @@ def test_a_pool_opens_no_more_than_its_most(settings: Settings) -> None:
             engine.connect()
 
 
-def databases(settings: Settings, replica: str) -> list[str]:
+def databases(settings: Settings, replica: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which database answers: a read that may be stale, another one, the first again."""
+    monkeypatch.setattr("service.engine.CONNECT_TIMEOUT", 30)
     url = settings.database_url.get_secret_value()
     changes = {"database_replica_url": SecretStr(url.rpartition("/")[0] + replica)}
     with create_app(settings.model_copy(update=changes)).app_context():
@@ -158,12 +159,16 @@ def databases(settings: Settings, replica: str) -> list[str]:
     return reads
 
 
-def test_reads_that_may_be_stale_are_of_the_replica(settings: Settings) -> None:
-    assert databases(settings, "/postgres") == ["postgres", "suite", "postgres"]
+def test_reads_that_may_be_stale_are_of_the_replica(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert databases(settings, "/postgres", monkeypatch) == ["postgres", "suite", "postgres"]
 
 
-def test_the_primary_answers_for_a_replica_that_is_down(settings: Settings) -> None:
-    assert databases(settings, "/not_there") == ["suite", "suite", "suite"]
+def test_the_primary_answers_for_a_replica_that_is_down(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert databases(settings, "/not_there", monkeypatch) == ["suite", "suite", "suite"]
 
 
 FORK = """

@@ -160,9 +160,9 @@ def test_the_death_of_one_stops_the_rest_and_is_named() -> None:
 
 
 def wait_for_usr1(death: str) -> str:
-    handler = f"signal.signal(signal.SIGUSR1, lambda *_: exec({death!r}))"
-    up = "print('pid', os.getpid()); print('up'); signal.pause()"
-    return f"import os, signal; {handler}; {up}"
+    kept = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])"
+    up = "print('pid', os.getpid()); print('up'); signal.sigwait([signal.SIGUSR1])"
+    return f"import os, signal; {kept}; {up}; {death}"
 
 
 RELOADED = """
@@ -198,6 +198,51 @@ def test_a_change_of_the_code_starts_it_anew_and_a_broken_one_is_waited_for(
         dev.wait_for(r"\| two")
         dev.process.send_signal(signal.SIGTERM)
         assert dev.end() == 0
+
+
+def test_a_change_while_it_starts_is_no_death(tmp_path: Path) -> None:
+    code = tmp_path / "code.py"
+    code.write_text("import signal; print('no handler yet', flush=True); signal.pause()")
+    with running([sys.executable, "-c", RELOADED, str(tmp_path)]) as dev:
+        dev.wait_for(r"\| no handler yet")
+        code.write_text(UNTIL_TERM.format("two"))
+        dev.wait_for(r"\| two")
+
+
+CHANGED_AS_IT_ENDS = """
+import sys, time
+from pathlib import Path
+from service.supervisor import Changed, Supervisor
+supervisor = Supervisor(Path(sys.argv[1]), {})
+supervisor.reload(["worker"], supervisor.root)
+supervisor._events.put(Changed())
+supervisor.start("worker", [sys.executable, sys.argv[2], sys.argv[1]])
+while supervisor._events.qsize() < 2:
+    time.sleep(0.01)
+supervisor.follow()
+supervisor.stop()
+"""
+ONCE = """
+import signal, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+if not (folder / "ended").exists():
+    (folder / "ended").touch()
+    sys.exit()
+print("the next", flush=True)
+signal.pause()
+"""
+
+
+def test_a_change_as_it_ends_starts_one_and_not_two(tmp_path: Path) -> None:
+    folder, code = tmp_path / "folder", tmp_path / "code.py"
+    folder.mkdir()
+    code.write_text(ONCE)
+    with running([sys.executable, "-c", CHANGED_AS_IT_ENDS, str(folder), str(code)]) as dev:
+        dev.wait_for(r"\| the next")
+        dev.process.send_signal(signal.SIGTERM)
+        dev.end()
+    assert sum("| the next" in line for line in dev.lines) == 1
 
 
 def test_a_command_beside_it_wants_it_to_run(

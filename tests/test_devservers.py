@@ -47,7 +47,7 @@ def write(server: Server, value: str) -> None:
     if isinstance(server, Redis):
         with redis.Redis.from_url(server.url) as client:
             client.set("key", value)
-            client.execute_command("WAITAOF", 1, 0, 2000)  # on the disk, as a commit is
+            client.execute_command("WAITAOF", 1, 0, 0)  # on the disk, as a commit is
         return
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS kept; CREATE TABLE kept (value text)")
@@ -190,7 +190,9 @@ def test_the_password_is_needed_and_in_no_process_list(kind: type[Server], tmp_p
 
 
 def collect_commands(seen: set[str], stop: threading.Event) -> None:
-    while not stop.wait(0.005):
+    is_last = False
+    while not is_last:
+        is_last = stop.wait(0.005)
         for process in psutil.process_iter(["cmdline"]):
             seen.add(" ".join(process.info["cmdline"] or []))
 

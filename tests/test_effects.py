@@ -3,6 +3,7 @@
 import threading
 from datetime import timedelta
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
@@ -17,6 +18,7 @@ from service.outbox import FAILED, SUCCEEDED, Job, enqueue
 from tests.conftest import make_settings
 from tests.people import Person
 from tests.serving import own_database
+from tests.waiting import held_up, until
 
 
 def test_the_first_time_is_the_only_one(app: Flask) -> None:
@@ -35,20 +37,20 @@ def test_what_is_rolled_back_was_not_done(app: Flask) -> None:
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_second_one_waits_for_the_first(postgres: Postgres, committed: bool) -> None:
-    app, began, answers = create_app(make_settings(own_database(postgres), "redis://h/0")), [], []
+    url = own_database(postgres)
+    app, answers = create_app(make_settings(url, "redis://h/0")), []
 
     def second() -> None:
         with app.app_context():
-            began.append(True)
             answers.append(once(session, "a"))
             session.commit()
 
-    with app.app_context():
+    with app.app_context(), psycopg.connect(url, autocommit=True) as looking:
         assert once(session, "a")
         thread = threading.Thread(target=second)
         thread.start()
-        thread.join(0.3)
-        assert (began, answers) == ([True], [])
+        until(lambda: held_up(looking))
+        assert answers == []
         session.commit() if committed else session.rollback()
         thread.join(10)
     assert answers == [not committed]

@@ -12,10 +12,12 @@ from sqlalchemy import update
 from service.__main__ import parser
 from service.db import session
 from service.errors import Conflict
+from service.ids import uuid7
 from service.jobs import cli
 from service.outbox import QUEUED, RETRYING, Job, enqueue
 from service.queue import job
 from tests.people import NOBODYS, Person
+from tests.waiting import until
 from tests.working import job as job_of
 from tests.working import work
 
@@ -73,6 +75,7 @@ def test_operators_see_what_has_failed(app: Flask, capsys: pytest.CaptureFixture
     assert run(app, "list") == 0
     assert "No job waits or has failed." in capsys.readouterr().out
     id = enqueued(app, None, fail, "otherwise")
+    until(lambda: uuid7().int >> 80 > id.int >> 80)  # within a millisecond ids have no order
     enqueued(app, None, succeed)
     work(app)
     capsys.readouterr()

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from service.app import create_app
 from service.settings import Settings
 from service.variables import Rate
+from tests.counted import counting
 from tests.people import PASSWORD, Person
 
 ACCOUNT = {"email": "dora@example.com", "password": "long enough to be good"}
@@ -80,7 +81,7 @@ def test_a_new_password_ends_all_tokens(alice: Person) -> None:
 
 def test_a_stolen_token_does_not_help_to_guess_the_password(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"rate_limit_login": Rate(2, 3600)}))
-    client, email = app.test_client(), f"{uuid4().hex}@example.com"
+    client, email = counting(app), f"{uuid4().hex}@example.com"
     client.environ_base["REMOTE_ADDR"] = "203.0.113.77"
     account = {"email": email, "password": PASSWORD}
     client.post("/api/users", json=account)
