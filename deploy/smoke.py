@@ -119,9 +119,10 @@ class Service:
     ) -> Answer:
         """One request on a connection of its own. No redirect is followed, and no proxy is used:
         it is this server that is asked. Raises Wrong without a whole answer."""
-        connection, late = self._connection(), threading.Event()
+        connection, late, connected = self._connection(), threading.Event(), False
         try:
             connection.connect()
+            connected = True
             watch = threading.Timer(PATIENCE, _end, (connection.sock, late))
             watch.start()
             try:
@@ -135,7 +136,7 @@ class Service:
                 raise TimeoutError
             return answer
         except (OSError, http.client.HTTPException) as error:
-            if late.is_set():
+            if late.is_set() or (connected and isinstance(error, TimeoutError)):
                 raise Wrong(f"{path} is not answered to the end within {PATIENCE} s") from None
             kind = Hopeless if isinstance(error, ssl.SSLCertVerificationError) else Wrong
             raise kind(f"{path} is not answered: {_why(error)}") from None

@@ -21,7 +21,6 @@ from service.environment import project
 from service.handover import key_of
 from service.health import Answer, Health
 from service.queue import QUEUES
-from service.redis import make_client
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -43,7 +42,7 @@ class Overview:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._settings = settings
         self._health: Health = app.extensions["health"]
-        self._client = make_client(settings)
+        self._client = vitals.patient_client(settings)
 
     def snapshot(self) -> Part:
         status, answers = self._health.report()

@@ -20,7 +20,7 @@ from service.settings import Settings
 
 log = structlog.get_logger()
 
-PATIENCE = 1.5  # seconds that a scrape waits for an answer of the database
+PATIENCE = 1.5  # seconds that who looks waits for an answer of the database, and of Redis
 LIMIT = 1.0  # seconds after which the database is to give up on it
 CONNECTIONS = """
     SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity
@@ -33,12 +33,17 @@ DATABASE = """
 """
 
 
+def patient_client(settings: Settings) -> Redis:
+    """For who looks: a Redis that takes longer than a request waits is slow, and not down."""
+    return make_client(settings, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE)
+
+
 class Vitals(Collector):
     """Asks both at each scrape. Of one that does not answer it says that it is not up, no more."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.database_url
-        self._client = make_client(settings)
+        self._client = patient_client(settings)
 
     def collect(self) -> Iterator[Metric]:
         database = GaugeMetricFamily("database_up", "Whether PostgreSQL answers this process.")

@@ -8,6 +8,12 @@ from flask.testing import FlaskClient
 PATIENCE = 30.0  # seconds
 
 
+def patient(client: redis.Redis) -> None:
+    """Have its connections wait, from the next one on."""
+    wait = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE}
+    client.connection_pool.connection_kwargs.update(wait)
+
+
 def empty(app: Flask) -> None:
     """Empty the Redis of an app."""
     url = app.extensions["settings"].redis_url.get_secret_value()
@@ -17,7 +23,6 @@ def empty(app: Flask) -> None:
 
 def counting(app: Flask) -> FlaskClient:
     """A client of an app, which has asked nothing yet, that counts each request in Redis."""
-    patient = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE}
-    app.extensions["redis"].connection_pool.connection_kwargs.update(patient)
+    patient(app.extensions["redis"])
     app.extensions["limits"].limiter._slow = PATIENCE
     return app.test_client()

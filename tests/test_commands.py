@@ -42,7 +42,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The service without a `.env`, which a developer may have."""
     folder = tmp_path_factory.mktemp("clone")
     for name in ("service", "migrations"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("gunicorn.conf.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     return folder

@@ -14,8 +14,10 @@ from service.attempt import perform
 from service.claims import Claim
 from service.db import session
 from service.devservers import Postgres, Redis
+from service.handover import HandOver
 from service.outbox import QUEUED, Job
 from tests.conftest import make_settings
+from tests.counted import patient
 from tests.serving import own_database
 
 LEASE = timedelta(seconds=20)
@@ -24,7 +26,16 @@ LEASE = timedelta(seconds=20)
 @contextmanager
 def own_app(postgres: Postgres, redis: Redis, number: int) -> Iterator[Flask]:
     """An app with a database of its own, and Redis' database of this number."""
-    app = create_app(make_settings(own_database(postgres), f"{redis.url[:-1]}{number}"))
+    with handing_over(own_database(postgres), f"{redis.url[:-1]}{number}") as app:
+        yield app
+
+
+@contextmanager
+def handing_over(database_url: str, redis_url: str) -> Iterator[Flask]:
+    """An app that hands each job over, however long Redis takes: there may be no relay."""
+    app = create_app(make_settings(database_url, redis_url))
+    patient(app.extensions["redis"])
+    app.extensions["handover"] = HandOver(app.extensions["redis"])
     yield app
     app.extensions["handover"].close()
     app.extensions["database"].engine.dispose()

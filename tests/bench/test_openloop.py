@@ -8,7 +8,6 @@ import pytest
 
 from bench import client
 from bench.openloop import Schedule, arrivals, percentiles
-from bench.server import free_port
 
 
 class Clock:
@@ -79,7 +78,7 @@ def test_a_server_that_stalls_is_seen_by_all_who_came_meanwhile() -> None:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with HTTPServer(("127.0.0.1", free_port()), Slow) as server:
+    with HTTPServer(("127.0.0.1", 0), Slow) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         schedule = Schedule([0.0, 0.01, 0.02, 0.03])
         asked = [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"]

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import psycopg
@@ -156,13 +156,15 @@ def frozen(server: Postgres) -> Iterator[None]:
     assert server.process is not None
     postmaster = psutil.Process(server.process.pid)
     family = [postmaster, *postmaster.children()]
-    for process in family:
-        process.send_signal(signal.SIGSTOP)
     try:
+        for process in family:
+            with suppress(psutil.NoSuchProcess):  # a connection that has ended meanwhile
+                process.send_signal(signal.SIGSTOP)
         yield
     finally:
         for process in family:
-            process.send_signal(signal.SIGCONT)
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
 
 
 def test_while_the_database_hangs_health_answers_and_requests_end(

@@ -81,7 +81,8 @@ class Process:
         parent = psutil.Process(self._server.process.pid)
         self._frozen = [parent, *parent.children(recursive=True)]
         for each in self._frozen:
-            each.send_signal(signal.SIGSTOP)
+            with contextlib.suppress(psutil.NoSuchProcess):  # a connection that has ended meanwhile
+                each.send_signal(signal.SIGSTOP)
 
     def back(self) -> None:
         for each in self._frozen:

@@ -305,7 +305,7 @@ def test_at_default_settings_a_job_is_recovered_in_time(
         plant.signal_all("worker", signal.SIGSTOP)
         plant.produce(5)
         plant.hand_over()
-        assert plant.waiting() > 0
+        until(lambda: plant.waiting() > 0)  # what a slow Redis did not take, the relay brings
         plant.client.flushall()
         assert plant.waiting() == 0
         plant.signal_all("worker", signal.SIGCONT)

@@ -260,4 +260,6 @@ def counts_in_redis(served: Served, load: Load) -> bool:
 
 def fallbacks(served: Served) -> float:
     lines = served.request("GET", "/metrics").body.decode().splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("limiter_fallbacks"))
+    return sum(
+        float(line.split()[-1]) for line in lines if line.startswith("rate_limiter_fallbacks")
+    )

@@ -138,8 +138,10 @@ def served(cloud: Cloud) -> Iterator[str]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def answer(method: str, path: str, cloud: Cloud) -> tuple[int, dict[str, Any], Mapping[str, str]]:

@@ -322,7 +322,9 @@ YOURS = """    stripe_api_key: StrongSecret = Field(description="Stripe's.")
 @WITH_ONE
 def test_required_settings_of_yours_are_missed_until_they_are_given(tmp_path: Path) -> None:
     """In a copy of the code, as somebody adds them; then with both in one of the manifests."""
-    shutil.copytree(ROOT / "service", tmp_path / "service")
+    shutil.copytree(
+        ROOT / "service", tmp_path / "service", ignore=shutil.ignore_patterns("__pycache__")
+    )
     copied(tmp_path, ignored="__pycache__")
     path = tmp_path / "service" / "settings.py"
     head, seam, rest = path.read_text().partition("# --- Yours ---")

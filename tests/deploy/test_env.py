@@ -90,7 +90,7 @@ def test_each_value_reaches_the_platform_s_own_tool(
 
 
 def is_text(path: Path) -> bool:
-    return path.is_file() and path.suffix != ".pyc"
+    return path.is_file() and path.parent.name != "__pycache__"
 
 
 @pytest.mark.parametrize("target", NAMED)

@@ -106,6 +106,7 @@ def live(postgres: Postgres, redis_server: Redis) -> set[str]:
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
             connection.execute(LEFT)
         until(lambda: "job_attempts_total" in scraped(ports["worker"]))
+        until(lambda: "redis_memory_used_bytes" in scraped(web.port))
         return set().union(*(scraped(port) for port in (web.port, cut_off.port, *ports.values())))
 
 

@@ -51,7 +51,7 @@ def careless(postgres: Postgres, redis_server: Redis) -> Iterator[Served]:
 
 
 def verdict(item: readiness.Item, served: Served) -> tuple[Verdict, str]:
-    asked = smoke.Service("http", "127.0.0.1", served.port, timeout=0.5)
+    asked = smoke.Service("http", "127.0.0.1", served.port, timeout=10, web_only=True)
     answer = item(Subject(ROOT, "docker", service=asked))
     return answer.verdict, answer.evidence
 
@@ -72,7 +72,7 @@ def test_the_command_asks_the_service_and_says_what_fails(
     production: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMOKE_TOKEN", TOKEN)
-    words = ["readiness", "--target", "docker", "--url", production.url, "--timeout", "1"]
+    words = ["readiness", "--target", "docker", "--url", production.url, "--timeout", "4"]
     assert main(words) == 1
     out = capsys.readouterr().out
     assert "  FAIL     https                it is asked by http\n" in out

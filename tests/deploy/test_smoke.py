@@ -23,6 +23,7 @@ from service.devservers import Postgres, Redis
 from service.environment import ROOT
 from tests.children import Logs
 from tests.serving import Served, own_database, variables
+from tests.waiting import until
 
 TOKEN = "a-token-of-the-tests-long-enough-for-production"
 OF_SMOKE = "SELECT count(*) FROM jobs WHERE function = 'smoke.arrive'"  # others recur
@@ -91,7 +92,7 @@ def test_a_service_that_is_well_passes_and_keeps_nothing(
         assert main([*words[:2], "--commit", "abcdef0", "--web-only"]) == 0  # the begin of it
         assert main([*words[:2], "--client", "127.0.0.1"]) == 1
         assert "--client needs the service's SMOKE_TOKEN" in capsys.readouterr().err
-        assert main([*words[:2], "--commit", "def", "--timeout", "1"]) == 1
+        assert main([*words[:2], "--commit", "def", "--timeout", "4"]) == 1
         said = capsys.readouterr()
         assert "failed: ready: /health answers 200 of version abcdef012, not def" in said.err
         assert set(list(results(said.out).values())[1:]) == {"skipped"}
@@ -109,9 +110,11 @@ def test_a_limit_that_is_used_up_fails_nothing(
 ) -> None:
     """By releases in a row, each of which asks, or by others of our address."""
     url, redis_url = own_database(postgres), f"{redis_server.url[:-1]}9"
-    strict = {"SMOKE_TOKEN": TOKEN, "RATE_LIMIT_DEFAULT": "1 per hour"}
+    strict = {"SMOKE_TOKEN": TOKEN, "RATE_LIMIT_DEFAULT": "1 per hour", "WEB_CONCURRENCY": "1"}
     with Served(url, redis_url, **strict) as served, working(url, redis_url, **strict):
         for _ in range(2):
+            # Now, and by a Redis that was not slow a moment ago.
+            until(lambda: served.request("GET", "/api/users/me").status == 429)
             assert main(["smoke", served.url, "--token-file", token_file]) == 0
             out = capsys.readouterr().out
             skipped = {name for name, result in results(out).items() if result == "skipped"}
@@ -136,11 +139,11 @@ def test_a_job_that_nobody_does_is_found_and_removed(
 ) -> None:
     url = own_database(postgres)
     with Served(url, f"{redis_server.url[:-1]}8", SMOKE_TOKEN=TOKEN) as served:
-        words = ["smoke", served.url, "--timeout", "1", "--token-file", token_file]
+        words = ["smoke", served.url, "--timeout", "4", "--token-file", token_file]
         assert main(words) == 1
     said = capsys.readouterr()
     assert 'failed: health: /health says degraded: {"database": "up"' in said.err
-    assert "the job is queued after 1 s: are worker, scheduler and Redis there?" in said.out
+    assert "the job is queued after 4 s: are worker, scheduler and Redis there?" in said.out
     with psycopg.connect(url) as connection:
         assert connection.execute(OF_SMOKE).fetchone() == (0,)
 
@@ -230,8 +233,10 @@ def answering(answer: Reply, certificate: Path | None = None) -> Iterator[str]:
             server.socket = context.wrap_socket(server.socket, server_side=True)
             scheme = "https"
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"{scheme}://localhost:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"{scheme}://localhost:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 NOT_OK = '/health/ready answers 503: {"status": "not ready"'
@@ -266,7 +271,8 @@ WRONG = [
 def test_each_wrong_answer_is_one_line(
     answer: Reply, cause: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(smoke, "PATIENCE", 1)
+    if answer in (drips, never_ends):
+        monkeypatch.setattr(smoke, "PATIENCE", 1)
     with answering(answer) as url:
         assert main(["smoke", f"{url}/", "--timeout", "0.5"]) == 1
     said = capsys.readouterr()
@@ -343,9 +349,10 @@ def test_where_no_tls_is_spoken_that_is_said(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_host_that_is_down_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
+    with socket.socket() as nobody:  # has the port, and does not listen
+        nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]
-    assert main(["smoke", f"http://127.0.0.1:{port}", "--timeout", "0.5"]) == 1
+        assert main(["smoke", f"http://127.0.0.1:{port}", "--timeout", "3"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("waiting: /health/ready is not answered: ")
     assert "Connection refused" in said.splitlines()[-1]

@@ -92,8 +92,11 @@ def test_a_console_takes_what_comes_by_a_pipe(prepared: tuple[Layout, str]) -> N
     assert ended.stdout.splitlines()[-1] == b"service 0", ended.stderr
 
 
-def test_the_certificate_is_asked_for_by_the_domain_and_may_be_self_signed(tmp_path: Path) -> None:
+def test_the_certificate_is_asked_for_by_the_domain_and_may_be_self_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """nginx refuses who says no name."""
+    monkeypatch.setattr(status, "ASK_WITHIN", 30)
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={DOMAIN}"]
     files = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "certificate")]
     subprocess.run(["openssl", *words, *files], check=True, capture_output=True)

@@ -27,6 +27,12 @@ def served(tmp_path: Path) -> tuple[Host, Played, Path]:
     return make_served(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nginx has promised holds for as long as the steps of a release take here."""
+    monkeypatch.setattr(turn, "PROMISED", 600)
+
+
 def test_the_first_release(server: tuple[Host, Played]) -> None:
     host, played = server
     played.pending = "0001\n0002\n"

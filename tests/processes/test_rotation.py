@@ -10,18 +10,19 @@ import psutil
 import psycopg
 import pytest
 from psycopg import sql
+from redis import Redis as Client
 
-from service.app import create_app
 from service.db import session
 from service.devservers import Postgres, Redis
 from service.outbox import enqueue
 from service.rotation import FRESH
 from service.users import jobs
 from tests.children import Child, Logs
-from tests.conftest import JWT_SECRET, make_settings
+from tests.conftest import JWT_SECRET
 from tests.serving import Served, own_database, variables
 from tests.vault import ROOT_TOKEN, Vault, running
 from tests.waiting import until
+from tests.working import handing_over
 
 PROCESSES = {"worker": "worker started", "scheduler": "scheduler leads"}
 
@@ -57,6 +58,8 @@ def test_a_signal_has_every_process_read_again(
     url = own_database(postgres)
     store.secrets["app"] = held = holding(url, redis_server)
     with Logs(["-m", "service", process], environment(store), ready) as child:
+        if process == "worker":  # its children have been forked, with what was known before
+            until(lambda: waiting_for_work(redis_server) == 2)
         store.secrets["app"] = held | {"JWT_SECRET": uuid4().hex * 2}
         child.process.send_signal(signal.SIGHUP)
         expected = 3 if process == "worker" else 1  # the parent and two children
@@ -166,16 +169,19 @@ def holding(url: str, redis: Redis) -> dict[str, str]:
 
 
 def runs_a_job(url: str, redis: Redis) -> bool:
-    app = create_app(make_settings(url, redis.url), "tests")
-    with app.app_context():
+    with handing_over(url, redis.url) as app, app.app_context():
         id = enqueue(session, jobs.welcome, uuid4())  # nobody: it succeeds and does nothing
         session.commit()
         query = "SELECT status FROM jobs WHERE id = %s"
         with psycopg.connect(url, autocommit=True) as asked:
             until(lambda: asked.execute(query, (id,)).fetchone() == ("succeeded",))
-    app.extensions["handover"].close()
-    app.extensions["database"].engine.dispose()
     return True
+
+
+def waiting_for_work(redis: Redis) -> int:
+    """How many processes wait for a job of a queue."""
+    with Client.from_url(redis.url) as client:
+        return sum(each["cmd"] == "blpop" for each in client.client_list())
 
 
 def environment(store: Vault) -> dict[str, str]:

@@ -23,10 +23,11 @@ FEW = ("starter", "migrations", "service/app.py", "service/users/models.py", "py
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("few")
+    caches = shutil.ignore_patterns("__pycache__")
     for name in FEW:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name)
+            shutil.copytree(ROOT / name, folder / name, ignore=caches)
         else:
             shutil.copy(ROOT / name, folder / name)
     record.write(Tree(folder), upstream="", commit="")  # as if nobody had begun

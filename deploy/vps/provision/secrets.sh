@@ -10,13 +10,17 @@ for name; do
     if [ ! -s "$file" ] && [ "$what" = make ]; then
         install -d -m 755 /etc/slipway
         install -d -m 700 "$folder"
-        [ -s "$file" ] || rm -f "$file"
-        new=$(mktemp "$folder/.$name.XXXXXXXX")
-        openssl rand -hex 32 >"$new"
-        sync "$new"
-        # Of two who make it at once, one does: the other one's link is refused.
-        if ln "$new" "$file" 2>/dev/null; then echo "made $name"; fi
-        rm -f "$new"
+        # Of two who make it at once, one waits for the other, and finds it made.
+        exec 9<"$folder"
+        flock 9
+        if [ ! -s "$file" ]; then
+            new=$(mktemp "$folder/.$name.XXXXXXXX")
+            openssl rand -hex 32 >"$new"
+            sync "$new"
+            mv "$new" "$file"
+            echo "made $name"
+        fi
+        exec 9<&-
     fi
     [ ! -s "$file" ] || echo "$name=$(cat "$file")"
 done

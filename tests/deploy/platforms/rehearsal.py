@@ -22,6 +22,7 @@ from tests.deploy.platforms.lab import HOST, NAME, Lab, Router
 from tests.waiting import until
 
 # What an operator sets there besides: the clients of the load are one address.
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 SHORTENED = 2  # seconds of a wait in which nothing is asked of us
 OPERATOR = {"RATE_LIMIT_DEFAULT": "1000000 per 1 hour", "RATE_LIMIT_LOGIN": "1000000 per 1 hour"}
 
@@ -224,7 +225,7 @@ class Rehearsal:
             locks.execute("LOCK TABLE effects IN EXCLUSIVE MODE")
             query = "SELECT count(*) FROM jobs WHERE status = 'running'"
             with suppress(AssertionError):
-                until(lambda: looks.execute(query).fetchone() != (0,), seconds=5)
+                until(lambda: looks.execute(query).fetchone() != (0,), seconds=30)
                 self.jobs_in_hand += 1
             release = threading.Timer(2, locks.rollback)
             release.start()
@@ -282,7 +283,8 @@ class Rehearsal:
         it gives is called."""
         body = b'{"email": "half", "password": "of a request"}'
         head = f"POST /api/users HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
-        head += f"X-Forwarded-Proto: https\r\nContent-Length: {len(body)}\r\n\r\n"
+        head += f"X-Forwarded-Proto: https\r\nContent-Length: {len(body)}\r\n"
+        head += "Expect: 100-continue\r\n\r\n"
 
         def finish() -> None:
             with suppress(OSError):
@@ -293,7 +295,8 @@ class Rehearsal:
 
         with socket.create_connection((instance.address, instance.port), timeout=10) as client:
             client.sendall(head.encode() + body[:20])
-            time.sleep(0.2)  # it is being read when the signal comes
+            going_on = client.recv(len(GO_ON), socket.MSG_WAITALL)
+            assert going_on == GO_ON  # it is being read when the signal comes
             rest = threading.Timer(1, finish)
             yield rest.start
             rest.join()

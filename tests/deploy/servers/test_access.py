@@ -8,6 +8,7 @@ import pytest
 from service.environment import environment
 from tests.deploy.servers.fleet import Fleet
 from tests.deploy.servers.lab import new_key
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,9 @@ def test_it_releases_and_goes_back(one: Fleet, ci: Path) -> None:
     back = one.clone.deploy("vps", "--ssh-config", str(ci), "rollback")
     assert back.returncode == 0, back.stderr
     assert one.serving() != version
-    status = one.clone.deploy("vps", "--ssh-config", str(ci), "status")
-    assert status.returncode == 0
+    # Its worker has been started a moment ago.
+    status = ("vps", "--ssh-config", str(ci), "status")
+    until(lambda: one.clone.deploy(*status).returncode == 0)
 
 
 @pytest.mark.parametrize(

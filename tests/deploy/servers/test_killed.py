@@ -18,7 +18,7 @@ def test_a_database_that_is_killed_comes_back_and_one_that_is_stopped_is_started
     assert "postgresql is inactive" in one.vps("status").stdout
     assert re.search(r" start postgresql@\d+-main\.service$", one.ok("provision"), re.M)
     until(lambda: one.request("GET", "/health/ready").status == 200)
-    until(lambda: one.status()["one"]["health"] == "healthy", seconds=60)
+    until(lambda: one.status()["one"].get("health") == "healthy", seconds=60)
 
 
 def test_redis_is_not_given_up_however_often_it_is_killed(one: Fleet) -> None:
@@ -28,7 +28,7 @@ def test_redis_is_not_given_up_however_often_it_is_killed(one: Fleet) -> None:
         " systemctl kill -s KILL redis-server; sleep 0.3; done"
     )
     until(lambda: one.front.sh("systemctl is-active redis-server", check=False) == "active\n")
-    until(lambda: one.status()["one"]["health"] == "healthy", seconds=60)
+    until(lambda: one.status()["one"].get("health") == "healthy", seconds=60)
 
 
 def test_a_restore_that_was_cut_off_in_its_swap_is_got_over(one: Fleet) -> None:
@@ -44,4 +44,4 @@ def test_a_restore_that_was_cut_off_in_its_swap_is_got_over(one: Fleet) -> None:
     assert "maintenance is on, by a restore" in one.vps("status").stdout
     one.ok("restore", "latest", "--yes")
     assert one.ok("maintenance", "status") == "maintenance is off\n"
-    until(lambda: one.status()["one"]["health"] == "healthy", seconds=60)
+    until(lambda: one.status()["one"].get("health") == "healthy", seconds=60)

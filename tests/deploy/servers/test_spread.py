@@ -91,4 +91,4 @@ def test_a_server_more_is_asked_when_it_serves_and_not_when_it_has_gone(
     spread.write_settings(roles)
     spread.ok("provision", "--yes")
     assert spread.ok("provision").splitlines()[-1].startswith("nothing changed, on ")
-    assert spread.vps("status").returncode == 0
+    until(lambda: spread.vps("status").returncode == 0)
