@@ -72,10 +72,31 @@ def beating(process: str) -> Iterator[Beat]:
 
 
 def _open(path: Path) -> TextIO:
-    """The file, locked: so a file that is not locked is of a process that was killed."""
-    file = path.open("w")
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
+    """The file, locked: so a file that is not locked is of a process that was killed.
+
+    Who looks before it is locked holds it for a moment, and removes it. Raises BlockingIOError
+    where it is held for longer: by a process of another container that shares this folder.
+    """
+    give_up = time.monotonic() + 1
+    while True:
+        file = path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            if _is_at(path, file):
+                return file
+            file.close()
+
+
+def _is_at(path: Path, file: TextIO) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    return False
 
 
 def lives(process: str) -> list[Life]:

@@ -15,9 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
+from service import vitals
 from service.app import create_app
 from service.devservers import Postgres
 from service.settings import Settings
+from service.vitals import LIMIT
 from tests.serving import Served
 from tests.waiting import held_up, until
 
@@ -60,6 +62,13 @@ def read(text: str) -> Samples:
             values = tuple(value for _, value in sorted(sample.labels.items()))
             found[sample.name, values] = sample.value
     return found
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine does meanwhile, what is up is up."""
+    monkeypatch.setattr(vitals, "PATIENCE", 30.0)
+    monkeypatch.setattr(vitals, "LIMIT", 30.0)
 
 
 def client_with(settings: Settings, **changes: object) -> FlaskClient:
@@ -128,8 +137,9 @@ def test_a_database_without_tables_is_up(settings: Settings, postgres: Postgres)
 
 
 def test_jobs_that_cannot_be_counted_in_time_are_no_database_that_is_down(
-    settings: Settings,
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(vitals, "LIMIT", LIMIT)
     url = settings.database_url.get_secret_value().replace("+psycopg", "")
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE jobs")

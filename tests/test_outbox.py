@@ -375,7 +375,10 @@ def test_a_request_with_an_idempotency_key_has_its_job_once(committing: Flask) -
     until(lambda: len(waiting(committing, "high")) == 2)
 
 
-def test_redis_that_is_down_costs_the_request_nothing_but_a_warning(postgres: Postgres) -> None:
+def test_redis_that_is_down_costs_the_request_nothing_but_a_warning(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "FLUSH_WITHIN", 60)
     app = create_app(make_settings(own_database(postgres), "redis://127.0.0.1:1/0"))
     with logged(handover) as events:
         ids = [enqueued(app, refuse) for _ in range(3)]
@@ -385,7 +388,10 @@ def test_redis_that_is_down_costs_the_request_nothing_but_a_warning(postgres: Po
     app.extensions["database"].engine.dispose()
 
 
-def test_hand_overs_are_in_order_and_finished_at_the_end(committing: Flask) -> None:
+def test_hand_overs_are_in_order_and_finished_at_the_end(
+    committing: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "FLUSH_WITHIN", 60)
     hand_over = HandOver(committing.extensions["redis"])
     hand_over.close()  # nothing was begun
     ids = [uuid4() for _ in range(1200)]
@@ -397,7 +403,8 @@ def test_hand_overs_are_in_order_and_finished_at_the_end(committing: Flask) -> N
 
 def test_the_effect_and_the_success_are_one_transaction(committing: Flask) -> None:
     """The connection ends at the very last moment, when the job has done all it does."""
-    id = enqueued(committing, add_user, email := f"{uuid4()}@example.com")
+    later = timedelta(hours=1)  # nor is it handed over, in another thread and another test
+    id = enqueued(committing, add_user, email := f"{uuid4()}@example.com", delay=later)
     found = claim(committing, id)
     assert found is not None
 

@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 from service import devservers
 from service.redis import Script, make_client, packed
 from tests.conftest import make_settings
+from tests.counted import patient
 from tests.waiting import until
 
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
@@ -33,6 +34,7 @@ def server(folder: Path) -> Iterator[devservers.Redis]:
 def client(server: devservers.Redis) -> Iterator[Redis]:
     """A client of a Redis that knows no script and has counted no command."""
     with client_of(server.url) as made:
+        patient(made)
         made.script_flush()
         made.config_resetstat()
         yield made
@@ -91,8 +93,10 @@ def test_a_script_fails_while_redis_is_down_and_works_again_after(
 def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(
     server: devservers.Redis, client: Redis
 ) -> None:
+    client.connection_pool.connection_kwargs["socket_timeout"] = 2
     script = Script(client, ECHO)
     script([], [1])
+    patient(client)
     assert server.process is not None
     server.process.send_signal(signal.SIGSTOP)
     try:
@@ -182,12 +186,15 @@ def tls_url() -> Iterator[str]:
 
 
 def test_a_certificate_that_nobody_has_signed_is_refused(tls_url: str) -> None:
-    with client_of(tls_url) as client, pytest.raises(ConnectionError, match="CERTIFICATE_VERIFY"):
-        client.ping()
+    with client_of(tls_url) as client:
+        patient(client)
+        with pytest.raises(ConnectionError, match="CERTIFICATE_VERIFY"):
+            client.ping()
 
 
 def test_it_is_taken_where_the_operator_says_so(tls_url: str) -> None:
     with client_of(tls_url, redis_tls_verify=False) as client:
+        patient(client)
         assert client.ping()
 
 

@@ -1,8 +1,10 @@
 """The relay: what was not handed over, what Redis has lost, what is due, whose worker is gone."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +24,7 @@ from service.outbox import FAILED, QUEUED, RETRYING, RUNNING, Job, enqueue
 from service.queue import QUEUES, job
 from service.redis import make_client
 from tests.conftest import make_settings
-from tests.counted import empty
+from tests.counted import empty, patient
 from tests.waiting import until
 from tests.working import claim, own_app
 from tests.working import job as job_of
@@ -45,6 +47,7 @@ def app(postgres: Postgres, redis_server: Redis) -> Iterator[Flask]:
 def client(app: Flask) -> Iterator[Client]:
     empty(app)
     with make_client(app.extensions["settings"]) as opened:
+        patient(opened)
         yield opened
     with app.app_context():
         session.execute(text("DELETE FROM jobs"))
@@ -151,7 +154,7 @@ def test_who_froze_just_before_the_commit_does_not_keep_the_job(app: Flask, clie
             sweep(app, client)
             return job_of(app, id).status == RETRYING
 
-        until(is_taken_back, seconds=3)
+        until(is_taken_back)
         with pytest.raises(psycopg.OperationalError):
             frozen.commit()
 
@@ -168,8 +171,11 @@ def test_a_success_that_is_not_committed_in_time_is_none(app: Flask) -> None:
         assert session.execute(query).scalar_one() == "0"
 
 
-def test_a_sweep_comes_to_an_end_though_all_is_due_again(app: Flask, client: Client) -> None:
-    id = a_job(app)
+def test_a_sweep_comes_to_an_end_though_all_is_due_again(
+    app: Flask, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, seconds = a_job(app), itertools.count(step=0.1)
+    monkeypatch.setattr(relay, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     with app.app_context():
         assert relay.sweep(session, client, timedelta(0)) > 1
     assert set(waiting(client)) == {str(id)}

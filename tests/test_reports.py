@@ -51,7 +51,7 @@ PROGRAM = """
             headers=headers,
             environ_base={"REMOTE_ADDR": own["address"]},
         )
-    reports.flush()
+    reports.flush(30)
 """
 
 

@@ -23,6 +23,7 @@ from service.queue import job
 from service.rows import driver
 from tests.collector import Collector, collector
 from tests.conftest import make_settings
+from tests.counted import counting
 from tests.serving import own_database
 from tests.working import job as job_of
 from tests.working import work
@@ -109,7 +110,7 @@ def close(app: Flask) -> None:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+    return counting(app)
 
 
 def test_a_request_and_the_attempts_at_its_job_are_one_trace(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service import secretstore
+from service import secretstore, vault
 from service.environment import ROOT
 from service.stores import StoreError
 from tests.ports import free_port
@@ -27,6 +27,7 @@ APPROLE = {"VAULT_ROLE_ID": ROLE_ID, "VAULT_SECRET_ID": SECRET_ID}
 
 @pytest.fixture
 def server() -> Iterator[Vault]:
+    vault._tokens.clear()  # of a server before, which may have had this address
     with running() as started:
         started.secrets["slipway/production"] = HELD
         yield started
@@ -178,12 +179,23 @@ def test_what_may_pass_is_waited_for(server: Vault, fault: int) -> None:
     assert len(server.asked) == 3
 
 
-def test_after_three_tries_it_is_given_up(server: Vault) -> None:
+class Paused:
+    """A clock that does not make one wait."""
+
+    monotonic = staticmethod(time.monotonic)
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.sleep = self.pauses.append
+
+
+def test_after_three_tries_it_is_given_up(server: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     server.faults += [503] * 9
-    began = time.monotonic()
+    paused = Paused()
+    monkeypatch.setattr(secretstore, "time", paused)
     assert "it answered 503 Vault is sealed (tries: 3, in " in refusal(server, VAULT_TOKEN="x")
     assert len(server.asked) == 3
-    assert time.monotonic() - began < 2
+    assert (len(paused.pauses), sum(paused.pauses) < 2) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +227,6 @@ def test_a_server_that_is_down_is_told(server: Vault) -> None:
 def test_who_is_silent_is_not_waited_for_long(server: Vault) -> None:
     server.faults += [5.0] * 3
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"no answer within 1 s \(tries: 1, in 1\.\d s\)"):
+    with pytest.raises(StoreError, match=r"no answer within 1 s \(tries: 1, in \d\.\d s\)"):
         read(server, VAULT_TOKEN=ROOT_TOKEN, bound=1)
     assert time.monotonic() - began < 4
