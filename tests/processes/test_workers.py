@@ -282,12 +282,21 @@ def test_a_worker_and_a_scheduler_serve_their_metrics(own: Flask) -> None:
         assert samples(port, host="[::1]")
 
 
+def has_accepted(process: psutil.Process, port: int) -> bool:
+    return any(
+        each.laddr.port == port
+        for each in process.net_connections("tcp")
+        if each.status == psutil.CONN_ESTABLISHED
+    )
+
+
 def test_what_serves_the_metrics_is_started_again(own: Flask) -> None:
     port = free_port()
     with process(own, "worker", METRICS_PORT=str(port)) as worker:
         assert samples(port)
         family = psutil.Process(worker.process.pid).children()
-        (serves,) = (each for each in family if each.net_connections("tcp"))
+        with socket.create_connection(("127.0.0.1", port)):
+            (serves,) = until(lambda: [each for each in family if has_accepted(each, port)])
         serves.kill()
         assert samples(port)
 
