@@ -96,12 +96,10 @@ class Limiter:
     share of the limit for each of the `processes` that is half of what it would be, at least 1.
     """
 
-    def __init__(
-        self, client: Redis, processes: int, pause: float = PAUSE, slow: float = SLOW
-    ) -> None:
+    def __init__(self, client: Redis, processes: int, pause: float = PAUSE) -> None:
         self._script = Script(client, SCRIPT)
         self._processes = processes
-        self._pause, self._slow = pause, slow  # seconds
+        self._pause, self._slow = pause, SLOW  # seconds
         self._memory = Counters()
         self._broken = False
         self._try_at = 0.0  # monotonic seconds

@@ -176,7 +176,7 @@ def test_a_reboot_of_one_fails_at_most_what_was_under_way_on_it(three: Fleet) ->
 
 
 def test_status_of_three_servers_is_there_in_a_moment(three: Fleet) -> None:
-    until(lambda: three.vps("status").returncode == 0)  # Redis may be late for one
+    until(lambda: three.vps("status").returncode == 0)  # a worker may have been started just now
     start = time.monotonic()
     ended = three.vps("status")
     seconds = time.monotonic() - start
