@@ -21,9 +21,9 @@ from tests.deploy.platforms.behaviours import Behaviour
 from tests.deploy.platforms.lab import HOST, NAME, Lab, Router
 from tests.waiting import until
 
-# What an operator sets there besides: the clients of the load are one address.
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 SHORTENED = 2  # seconds of a wait in which nothing is asked of us
+# What an operator sets there besides: the clients of the load are one address.
 OPERATOR = {"RATE_LIMIT_DEFAULT": "1000000 per 1 hour", "RATE_LIMIT_LOGIN": "1000000 per 1 hour"}
 
 
